@@ -1,0 +1,71 @@
+# limoflow: `make demo` shows it, `make test` proves it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.8
+UV := .tools/bin/uv
+BIN := .venv/bin
+export UV_LINK_MODE ?= hardlink
+export LIMOFLOW_TRITON_VENV ?= $(CURDIR)/.venv-triton
+
+.PHONY: help demo test lint types imports unit-tests test-chaos bench lock venv venv-triton kafka clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.synced: requirements/app.lock pyproject.toml | $(UV)
+	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	VIRTUAL_ENV=.venv $(UV) pip sync --quiet --require-hashes requirements/app.lock
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-triton/.synced: requirements/triton.lock | $(UV)
+	test -x .venv-triton/bin/python || $(UV) venv --quiet --python $(PYTHON) .venv-triton
+	VIRTUAL_ENV=.venv-triton $(UV) pip sync --quiet --require-hashes requirements/triton.lock
+	touch $@
+
+venv: .venv/.synced ## the environment of services, command line and tests
+
+venv-triton: .venv-triton/.synced ## the environment of the Triton server
+
+kafka: venv ## fetch Apache Kafka (needs Java 17 and Maven)
+	$(BIN)/python -m limoflow.stack.jars
+
+demo: venv ## stream the demo lake through real Kafka and Triton (or in one process, where Java or Maven is missing)
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
+	  $(MAKE) --no-print-directory venv-triton; \
+	fi
+	@exec $(BIN)/python -m examples.demo
+
+test: venv venv-triton lint types imports unit-tests ## everything that CI runs
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv
+	$(BIN)/mypy
+
+imports: venv
+	$(BIN)/lint-imports
+
+unit-tests: venv venv-triton
+	$(BIN)/python -m pytest --cov --cov-report=term -n 2 --dist loadgroup
+
+test-chaos: venv venv-triton ## three seeds of the long chaos test
+	LIMOFLOW_CHAOS_SEEDS=1,2,3 $(BIN)/python -m pytest tests/chaos -m chaos -p no:xdist --timeout=3000
+
+bench: venv venv-triton ## measure, print a table, write benchmarks/results.json
+	$(BIN)/python -m benchmarks
+
+lock: $(UV) ## compile the locks anew
+	requirements/compile.sh
+
+clean: ## remove environments and what the demo made
+	rm -rf .venv .venv-triton .tools .limoflow

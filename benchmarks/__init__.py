@@ -1,0 +1,1 @@
+"""What limoflow measures of itself; `python -m benchmarks` runs it all."""

@@ -1,0 +1,1 @@
+"""The command line: `limoflow ...`, one file for each group of commands."""

@@ -1,0 +1,5 @@
+"""`python -m limoflow.cli`."""
+
+from limoflow.cli.main import main
+
+main()

@@ -1,0 +1,47 @@
+"""Follows a run until its last release is exported and trained on."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from limoflow.observe.progress import Progress
+from limoflow.progress_of import Results, results_of, stage_progress
+from limoflow.stream.types import Offsets, Transport
+from schemas.run import Run
+from schemas.topics import FINALIZED, RAW, REJECTED
+
+_POLL_S = 0.5
+
+
+def follow(
+    transport: Transport,
+    run: Run,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Results:
+    """Show progress until the run is finished, and return what it produced."""
+    with Progress(run.run_id, stream=sys.stderr, clock=clock) as progress:
+        while not (results := results_of(transport, run.run_id)).finished(run):
+            done, total, fields = run_progress(transport.offsets, results)
+            progress.update(done, total, **fields)
+            sleep(_POLL_S)
+    return results
+
+
+def run_progress(offsets: Offsets, results: Results) -> tuple[int, int, dict[str, int]]:
+    """Return samples that reached the selector, samples that entered, and the lag of each stage (all runs together)."""
+    entered = _records(offsets, RAW)
+    stages = stage_progress(offsets)
+    selector = stages[-1]
+    refused = _records(offsets, REJECTED) + _records(offsets, FINALIZED)
+    lags = {f"{stage.stage}_lag": stage.lag for stage in stages}
+    done = min(entered, max(selector.handled, refused))
+    return done, entered, {**lags, "releases": len(results.releases), "exports": len(results.exports)}
+
+
+def _records(offsets: Offsets, topic: str) -> int:
+    starts = offsets.starts(topic)
+    return sum(end - starts.get(partition, 0) for partition, end in offsets.ends(topic).items())

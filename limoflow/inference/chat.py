@@ -1,0 +1,229 @@
+"""Client of OpenAI-compatible chat endpoints: httpx on aiohttp's transport, retries, rates, accounting."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import orjson
+from aiolimiter import AsyncLimiter
+from httpx_aiohttp import AiohttpTransport
+
+from limoflow.errors import ChatRequestError, DeadlineExceeded, DependencyUnavailable
+from limoflow.inference.chat_types import ChatAnswer, ChatMessage, ChatSettings, Usage
+
+CHARACTERS_PER_TOKEN = 3
+LONGEST_BACKOFF = 30.0
+SHOWN = 200
+
+
+class _TryAgain(Exception):
+    """One attempt failed in a way that may pass.
+
+    Parameters
+    ----------
+    failure : DependencyUnavailable
+        What to raise when no attempt is left.
+    pause : float, optional
+        Seconds that the endpoint asks to wait.
+    """
+
+    def __init__(self, failure: DependencyUnavailable, pause: float | None = None) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.pause = pause
+
+
+class ChatClient:
+    """One chat endpoint; implements `limoflow.inference.chat_types.Chat`.
+
+    The key is sent and never shown: errors name the endpoint, the status and the beginning of its answer only.
+
+    Parameters
+    ----------
+    settings : ChatSettings
+        The endpoint.
+    usage : Usage, optional
+        Where to count; shared where several clients count together.
+
+    Raises
+    ------
+    UsageError
+        If the environment variable of the key is not set.
+    """
+
+    def __init__(self, settings: ChatSettings, usage: Usage | None = None) -> None:
+        self.usage = usage or Usage()
+        self._settings = settings
+        self._key = settings.api_key()
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._requests = _limiter(settings.requests_per_minute)
+        self._tokens = _limiter(settings.tokens_per_minute)
+        self._http: httpx.AsyncClient | None = None
+
+    async def complete(self, messages: Sequence[ChatMessage]) -> ChatAnswer:
+        """Return the endpoint's answer to the dialogue `messages`.
+
+        Raises
+        ------
+        ChatRequestError
+            If the endpoint refuses the request for good, or its answer cannot be read.
+        DeadlineExceeded
+            If nothing was answered within the time of one request.
+        DependencyUnavailable
+            If every attempt met 429, 5xx or no connection.
+        """
+        limit = self._settings.total_timeout
+        try:
+            async with asyncio.timeout(limit), self._slots:
+                return await self._attempts(messages)
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"chat endpoint {self._where()}: no answer within {limit:g} s") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    async def _attempts(self, messages: Sequence[ChatMessage]) -> ChatAnswer:
+        for attempt in range(1, self._settings.attempts + 1):
+            try:
+                return await self._attempt(messages)
+            except _TryAgain as again:
+                if attempt == self._settings.attempts:
+                    raise again.failure from again
+                await asyncio.sleep(self._pause(attempt) if again.pause is None else again.pause)
+        raise AssertionError("at least one attempt")
+
+    def _pause(self, attempt: int) -> float:
+        longest = min(LONGEST_BACKOFF, self._settings.backoff * 2 ** (attempt - 1))
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+
+    async def _attempt(self, messages: Sequence[ChatMessage]) -> ChatAnswer:
+        body = self._body(messages)
+        async with AsyncExitStack() as rates:
+            await self._wait_for_rates(messages, rates)
+            response = await self._post(body)
+        self._check_status(response)
+        answer = self._read(response)
+        cost = answer.prompt_tokens * self._settings.price_in + answer.completion_tokens * self._settings.price_out
+        self.usage.add(answer.prompt_tokens, answer.completion_tokens, cost / 1e6)
+        return answer
+
+    async def _wait_for_rates(self, messages: Sequence[ChatMessage], rates: AsyncExitStack) -> None:
+        if self._requests is not None:
+            await rates.enter_async_context(self._requests)
+        if self._tokens is not None:
+            characters = sum(len(message.content) for message in messages)
+            estimate = characters // CHARACTERS_PER_TOKEN + self._settings.max_tokens
+            # A request larger than the rate of a minute takes the whole minute, rather than waiting for ever.
+            await self._tokens.acquire(min(float(estimate), self._tokens.max_rate))
+
+    def _body(self, messages: Sequence[ChatMessage]) -> bytes:
+        settings = self._settings
+        body: dict[str, Any] = {
+            "model": settings.model,
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "temperature": settings.temperature,
+            "max_tokens": settings.max_tokens,
+        }
+        if settings.seed is not None:
+            body["seed"] = settings.seed
+        try:
+            return orjson.dumps(body)
+        except orjson.JSONEncodeError as error:
+            raise ChatRequestError(f"the messages are not valid Unicode: {error}") from error
+
+    async def _post(self, body: bytes) -> httpx.Response:
+        try:
+            return await self._client().post("chat/completions", content=body)
+        except httpx.TimeoutException as error:
+            raise _TryAgain(
+                DeadlineExceeded(f"chat endpoint {self._where()}: no answer within {self._settings.timeout:g} s")
+            ) from error
+        except httpx.TransportError as error:
+            raise _TryAgain(DependencyUnavailable(f"chat endpoint {self._where()}: {error}")) from error
+
+    def _client(self) -> httpx.AsyncClient:
+        # Made at the first call, because its connections belong to the running loop.
+        if self._http is None:
+            headers = {"content-type": "application/json"}
+            if self._key is not None:
+                headers["authorization"] = f"Bearer {self._key.get_secret_value()}"
+            self._http = httpx.AsyncClient(
+                base_url=self._settings.base_url.rstrip("/") + "/",
+                headers=headers,
+                timeout=self._settings.timeout,
+                transport=AiohttpTransport(limits=httpx.Limits(max_connections=self._settings.concurrency)),
+            )
+        return self._http
+
+    def _check_status(self, response: httpx.Response) -> None:
+        if response.is_success:
+            return
+        said = f"chat endpoint {self._where()}: status {response.status_code}: {_beginning(response)}"
+        if response.status_code in {408, 409, 425, 429} or response.status_code >= 500:
+            raise _TryAgain(DependencyUnavailable(said), retry_after(response.headers, time.time()))
+        raise ChatRequestError(said)
+
+    def _read(self, response: httpx.Response) -> ChatAnswer:
+        try:
+            content = orjson.loads(response.content)
+            choice = content["choices"][0]
+            text, finish = choice["message"]["content"] or "", choice.get("finish_reason") or ""
+            used = content.get("usage") or {}
+            counts = [int(used.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ChatRequestError(
+                f"chat endpoint {self._where()}: its answer is no chat completion "
+                f"({type(error).__name__}: {error}): {_beginning(response)}"
+            ) from error
+        if not isinstance(text, str) or not isinstance(finish, str):
+            raise ChatRequestError(f"chat endpoint {self._where()}: the content is no text: {_beginning(response)}")
+        return ChatAnswer(text, finish, counts[0], counts[1])
+
+    def _where(self) -> str:
+        return f"{self._settings.base_url} (model {self._settings.model})"
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds that a Retry-After header asks to wait, at least 0; None without a readable one.
+
+    RFC 9110, section 10.2.3: seconds or an HTTP date.
+
+    Parameters
+    ----------
+    headers : mapping
+        Of the response.
+    now : float
+        Seconds since the epoch.
+    """
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value)) if value.isascii() and value.replace(".", "", 1).isdigit() else _until(value, now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _until(date: str, now: float) -> float:
+    moment = parsedate_to_datetime(date)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (aware - datetime.fromtimestamp(now, UTC)).total_seconds())
+
+
+def _limiter(per_minute: int | None) -> AsyncLimiter | None:
+    return None if per_minute is None else AsyncLimiter(per_minute, 60.0)
+
+
+def _beginning(response: httpx.Response) -> str:
+    return repr(response.content[:SHOWN].decode("utf-8", "replace"))

@@ -1,0 +1,217 @@
+"""Scoring models behind a Triton server, over gRPC: deadlines, one error vocabulary, and healing of dead stubs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferInput
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from limoflow.errors import DeadlineExceeded, DependencyUnavailable, LimoflowError, ModelRequestError
+from limoflow.inference.types import AnswerLikelihood
+
+EMBEDDER = "embedder"
+MOST_TEXTS = 64
+# gRPC's own pause between connection attempts grows to two minutes; a restarted server must be found sooner.
+CHANNEL = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+]
+REFUSED = ("INVALID_ARGUMENT", "INTERNAL", "UNIMPLEMENTED", "FAILED_PRECONDITION", "OUT_OF_RANGE")
+DEAD_STUB = ("is not healthy", "Stub process")
+NOT_LOADED = ("unknown model", "is not ready", "not found", "no version is available", "is not available")
+
+
+class ModelNotServed(DependencyUnavailable):
+    """The server answers, but this model is not loaded, or the process behind it is dead."""
+
+
+class TritonModels:
+    """Scoring models on a Triton server; implements `limoflow.inference.types.ScoringModels`.
+
+    A model that is not loaded, or whose Python process died while the server says READY, is healed by the explicit
+    model control of the server: one healer at a time, and not more often than every `heal_seconds`. The call that
+    found it raises `DependencyUnavailable`; later calls succeed.
+
+    Parameters
+    ----------
+    url : str
+        gRPC address, ``host:port``.
+    deadline : float
+        Seconds for one inference, waiting in the server's queue included.
+    load_deadline : float
+        Seconds for the loading of one model.
+    heal_seconds : float
+        Least time between two healings of one model.
+    clock : callable
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        deadline: float = 30.0,
+        load_deadline: float = 120.0,
+        heal_seconds: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = url
+        self._deadline = deadline
+        self._load_deadline = load_deadline
+        self._heal_seconds = heal_seconds
+        self._clock = clock
+        self._connection: InferenceServerClient | None = None
+        self._healings: dict[str, asyncio.Task[None]] = {}
+        self._healed_at: dict[str, float] = {}
+
+    async def embed(self, text: str) -> NDArray[np.float32]:
+        """Return the L2-normalised embedding of `text`, shape (dimensions,)."""
+        return (await self.embed_many([text]))[0]
+
+    async def embed_many(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return the embedding of each text, in their order, asking for up to 64 texts in one request."""
+        rows: list[NDArray[np.float32]] = []
+        for start in range(0, len(texts), MOST_TEXTS):
+            answer = await self._ask(EMBEDDER, {"TEXT": texts[start : start + MOST_TEXTS]})
+            rows.extend(answer.as_numpy("EMBEDDING"))
+        return rows
+
+    async def likelihood(self, model: str, instruction: str, response: str) -> AnswerLikelihood:
+        """Return the likelihood of `response` given `instruction` under the causal LM named `model`."""
+        answer = await self._ask(model, {"INSTRUCTION": [instruction], "RESPONSE": [response]})
+        return AnswerLikelihood(
+            loss_conditioned=float(answer.as_numpy("NLL_CONDITIONED")[0, 0]),
+            loss_direct=float(answer.as_numpy("NLL_DIRECT")[0, 0]),
+            tokens_conditioned=int(answer.as_numpy("TOKENS_CONDITIONED")[0, 0]),
+            tokens_direct=int(answer.as_numpy("TOKENS_DIRECT")[0, 0]),
+            truncated=bool(answer.as_numpy("TRUNCATED")[0, 0]),
+        )
+
+    async def ready(self, model: str) -> None:
+        """Return when one inference on the embedder and on `model` has succeeded; heal and raise otherwise."""
+        await self.embed("ready")
+        await self.likelihood(model, "ready", "ready")
+
+    async def ensure_loaded(self, model: str) -> None:
+        """Load `model` where one inference on it does not succeed.
+
+        Raises
+        ------
+        ModelRequestError
+            If the server cannot load it: not in its repository, or its files are broken.
+        """
+        try:
+            await self._probe(model)
+        except ModelNotServed:
+            await self._load(model)
+
+    async def close(self) -> None:
+        """Stop healing and close the connection."""
+        for healing in self._healings.values():
+            healing.cancel()
+        await asyncio.gather(*self._healings.values(), return_exceptions=True)
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _ask(self, model: str, texts: dict[str, Sequence[str]]) -> Any:
+        try:
+            return await self._infer(model, texts)
+        except ModelNotServed:
+            self._start_healing(model)
+            raise
+
+    async def _infer(self, model: str, texts: dict[str, Sequence[str]]) -> Any:
+        inputs = [_string_input(name, column) for name, column in texts.items()]
+        return await self._translated(
+            model, self._client().infer(model, inputs, client_timeout=self._deadline), self._deadline
+        )
+
+    def _client(self) -> InferenceServerClient:
+        # Made at the first call, because a gRPC channel belongs to the running loop.
+        if self._connection is None:
+            self._connection = InferenceServerClient(self._url, channel_args=CHANNEL)
+        return self._connection
+
+    async def _translated(self, model: str, call: Awaitable[Any], seconds: float) -> Any:
+        try:
+            return await call
+        except InferenceServerException as error:
+            raise _translate(error, f"model {model} on {self._url}", seconds) from error
+
+    async def _probe(self, model: str) -> None:
+        names = ("TEXT",) if model == EMBEDDER else ("INSTRUCTION", "RESPONSE")
+        await self._infer(model, {name: ["ready"] for name in names})
+
+    def _start_healing(self, model: str) -> None:
+        healing = self._healings.get(model)
+        if healing is not None and not healing.done():
+            return
+        last = self._healed_at.get(model)
+        if last is not None and self._clock() - last < self._heal_seconds:
+            return
+        self._healed_at[model] = self._clock()
+        self._healings[model] = asyncio.create_task(self._heal(model))
+
+    async def _heal(self, model: str) -> None:
+        """Reload `model`; what goes wrong is met again by the next call, which reports it."""
+        try:
+            await self._probe(model)
+        except ModelNotServed as error:
+            try:
+                if _is_dead_stub(str(error)):
+                    await self._unload(model)
+                await self._load(model)
+            except LimoflowError:
+                return
+        except LimoflowError:
+            return
+        finally:
+            self._healed_at[model] = self._clock()
+
+    async def _unload(self, model: str) -> None:
+        call = self._client().unload_model(model, client_timeout=self._load_deadline)
+        await self._translated(model, call, self._load_deadline)
+
+    async def _load(self, model: str) -> None:
+        call = self._client().load_model(model, client_timeout=self._load_deadline)
+        try:
+            await self._translated(model, call, self._load_deadline)
+        except ModelNotServed as error:
+            raise ModelRequestError(str(error)) from error
+
+
+def _string_input(name: str, texts: Sequence[str]) -> InferInput:
+    try:
+        column = np.array([text.encode("utf-8") for text in texts], dtype=np.object_).reshape(-1, 1)
+    except UnicodeEncodeError as error:
+        raise ModelRequestError(f"{name.lower()} is not valid Unicode: {error.reason} at {error.start}") from error
+    made = InferInput(name, list(column.shape), "BYTES")
+    made.set_data_from_numpy(column)
+    return made
+
+
+def _is_dead_stub(message: str) -> bool:
+    return any(sign in message for sign in DEAD_STUB)
+
+
+def _translate(error: InferenceServerException, what: str, seconds: float) -> LimoflowError:
+    """Return the error of ours that says who is at fault: the server, this model's process, or this request."""
+    message, status = str(error.message()), str(error.status()).removeprefix("StatusCode.")
+    if status == "DEADLINE_EXCEEDED":
+        return DeadlineExceeded(f"{what}: no answer within {seconds:g} s")
+    if _is_dead_stub(message) or any(sign in message for sign in NOT_LOADED):
+        return ModelNotServed(f"{what}: {message}")
+    if status in REFUSED:
+        return ModelRequestError(f"{what} refuses this request: {message}")
+    return DependencyUnavailable(f"{what}: {status.lower()}: {message}")

@@ -1,0 +1,86 @@
+"""Where a run stands, read from the topics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from limoflow.stream.types import Offsets, Transport
+from schemas.export import Export
+from schemas.model import TrainedModel
+from schemas.release import Release
+from schemas.run import Run
+from schemas.topics import CANDIDATE, EXPORTS, MODELS, RAW, RELEASES, RUNS, SCORED, VERIFIED
+
+STAGES = (("generator", RAW), ("verifier", CANDIDATE), ("scorer", VERIFIED), ("selector", SCORED))
+
+
+@dataclass(slots=True)
+class Results:
+    """What a run has produced so far."""
+
+    releases: dict[int, Release] = field(default_factory=dict)
+    exports: dict[str, Export] = field(default_factory=dict)
+    models: dict[str, TrainedModel] = field(default_factory=dict)
+
+    def finished(self, run: Run) -> bool:
+        """Whether the last window is released, exported and, where the run trains, trained on."""
+        releases = self.releases.values()
+        if not any(release.last for release in releases):
+            return False
+        trains = run.spec.train is not None
+        return all(
+            release.release_id in self.exports and (not trains or not release.rows or release.release_id in self.models)
+            for release in releases
+        )
+
+
+def results_of(transport: Transport, run_id: str) -> Results:
+    """Read the releases, exports and models of a run."""
+    results = Results()
+    for record in transport.reader.read([RELEASES, EXPORTS, MODELS]):
+        if record.value is None:
+            continue
+        if record.topic == RELEASES:
+            release = Release.model_validate_json(record.value)
+            if release.run_id == run_id:
+                results.releases[release.window] = release
+        elif record.topic == EXPORTS:
+            export = Export.model_validate_json(record.value)
+            if export.run_id == run_id:
+                results.exports[export.release_id] = export
+        else:
+            model = TrainedModel.model_validate_json(record.value)
+            if model.run_id == run_id:
+                results.models[model.release_id] = model
+    return results
+
+
+def runs_of(transport: Transport) -> dict[str, Run]:
+    """Return the runs that were submitted, the newest event of each."""
+    found: dict[str, Run] = {}
+    for record in transport.reader.read([RUNS]):
+        if record.value is not None:
+            run = Run.model_validate_json(record.value)
+            found[run.run_id] = run
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """Records that a stage has handled, and how many wait for it (its lag); all runs together."""
+
+    stage: str
+    handled: int
+    lag: int
+
+
+def stage_progress(offsets: Offsets) -> list[StageProgress]:
+    """Return how far each stage has come, by committed offsets."""
+    progress = []
+    for stage, topic in STAGES:
+        ends, starts = offsets.ends(topic), offsets.starts(topic)
+        committed = offsets.committed(stage, topic)
+        handled = sum(max(0, committed.get(part, 0) - starts.get(part, 0)) for part in ends)
+        total = sum(ends[part] - starts.get(part, 0) for part in ends)
+        progress.append(StageProgress(stage, handled, max(0, total - handled)))
+    return progress

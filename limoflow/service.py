@@ -1,0 +1,142 @@
+"""The main program of every service process: settings, logs, health, metrics, and the runner of its stage or tasks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from limoflow.errors import LimoflowError
+from limoflow.observe.health import HealthServer
+from limoflow.observe.logs import configure_logs
+from limoflow.observe.metrics import Metrics
+from limoflow.settings import ServiceSettings
+from limoflow.stream.settings import BrokerSettings
+from limoflow.stream.types import Stage, Task, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceContext:
+    """What a service is built from."""
+
+    settings: ServiceSettings
+    broker: BrokerSettings
+    transport: Transport
+    metrics: Metrics
+    resources: ExitStack
+
+
+class Runner(Protocol):
+    """Runs a stage or a task on the broker."""
+
+    def ready(self) -> bool:
+        """Whether records are handled now."""
+        ...
+
+    def run(self) -> int:
+        """Work until stopped; return the exit code."""
+        ...
+
+    def stop(self) -> None:
+        """End after what is in hand; callable from any thread."""
+        ...
+
+
+def serve_stage(name: str, build: Callable[[ServiceContext], Stage]) -> int:
+    """Run a stage until SIGTERM; return the exit code."""
+
+    def runners(context: ServiceContext) -> list[Runner]:
+        from limoflow.stream.faust_runner import StageRunner
+
+        settings = context.settings
+        stage = build(context)
+        return [
+            StageRunner(
+                stage,
+                context.broker,
+                in_flight=settings.in_flight,
+                observer=context.metrics,
+                datadir=settings.home / "faust" / settings.instance,
+            )
+        ]
+
+    return _serve(name, runners)
+
+
+def serve_tasks(name: str, build: Callable[[ServiceContext], Sequence[Task]]) -> int:
+    """Run one or several tasks until SIGTERM; return the exit code."""
+
+    def runners(context: ServiceContext) -> list[Runner]:
+        from limoflow.stream.confluent_runner import TaskRunner
+
+        return [
+            TaskRunner(task, context.broker, instance=context.settings.instance, observer=context.metrics)
+            for task in build(context)
+        ]
+
+    return _serve(name, runners)
+
+
+def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
+    from limoflow.stream.kafka_transport import KafkaTransport
+
+    settings, broker = ServiceSettings(), BrokerSettings()
+    configure_logs(name, settings.instance, level=settings.log_level)
+    log = structlog.stdlib.get_logger(name)
+    metrics, runners = Metrics(), list[Runner]()
+    with ExitStack() as resources:
+        resources.enter_context(
+            HealthServer(settings.http_host, settings.http_port, lambda: _readiness(runners), metrics.registry)
+        )
+        transport = KafkaTransport(broker)
+        resources.callback(transport.close)
+        try:
+            transport.ensure_topics()
+            runners += build(ServiceContext(settings, broker, transport, metrics, resources))
+            log.info("started", brokers=broker.bootstrap_servers)
+            code = _run_together(runners)
+        except LimoflowError as error:
+            log.error("ended", error_class=type(error).__name__, error=str(error))  # noqa: TRY400 - the message says all
+            return error.exit_code
+        log.info("stopped", exit_code=code)
+        return code
+
+
+def _readiness(runners: Sequence[Runner]) -> tuple[bool, str]:
+    ready = bool(runners) and all(runner.ready() for runner in runners)
+    return ready, "ready" if ready else "starting, or without its broker"
+
+
+def _run_together(runners: Sequence[Runner]) -> int:
+    """Run the last runner here and the others in threads; when one ends, all end.
+
+    Raises
+    ------
+    Exception
+        What ended the first runner that failed.
+    """
+    failures: list[Exception] = []
+
+    def run(runner: Runner) -> int:
+        try:
+            return runner.run()
+        except Exception as error:  # noqa: BLE001 - raised again below, once every runner has stopped
+            failures.append(error)
+            return 1
+        finally:
+            for other in runners:
+                other.stop()
+
+    threads = [threading.Thread(target=run, args=(runner,), name=type(runner).__name__) for runner in runners[:-1]]
+    for thread in threads:
+        thread.start()
+    code = run(runners[-1])
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return code

@@ -1,0 +1,67 @@
+"""Settings that every service process shares, and where a machine keeps what limoflow makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """Settings of one service process, from `LIMOFLOW_*`.
+
+    Attributes
+    ----------
+    instance : str
+        The worker's stable name; transactions of an earlier process with the same name are fenced off.
+    http_host, http_port
+        Where /healthz, /readyz and /metrics answer; port 0 takes a free one.
+    triton_url : str
+        host:port of Triton's gRPC endpoint.
+    in_flight : int
+        Samples that a stream service handles at the same time.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LIMOFLOW_", extra="ignore")
+
+    instance: str = "0"
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    log_level: str = "INFO"
+    triton_url: str = "127.0.0.1:8001"
+    in_flight: Annotated[int, Field(gt=0, le=4096)] = 64
+    home: Path = Path(".limoflow")
+
+
+class Home:
+    """The folder of one installation: state of the local stack, models, releases, adapters."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    @property
+    def stack(self) -> Path:
+        """State, logs and data of the local stack."""
+        return self.root / "stack"
+
+    @property
+    def models(self) -> Path:
+        """Causal LMs that were built here, one folder each, named by their content."""
+        return self.root / "models"
+
+    @property
+    def triton_repository(self) -> Path:
+        """The model repository that the local Triton serves."""
+        return self.root / "triton"
+
+    @property
+    def releases(self) -> Path:
+        """Exported releases."""
+        return self.root / "releases"
+
+    @property
+    def adapters(self) -> Path:
+        """Trained adapters."""
+        return self.root / "adapters"

@@ -1,0 +1,102 @@
+"""RunSpecs as users write them: layered YAML, checked, with errors that name the place and the nearest key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from limoflow.errors import RunSpecError
+from schemas.run import RunSpec
+
+
+def load_spec(path: Path, overrides: Sequence[str] = (), *, profile: Path | None = None) -> RunSpec:
+    """Read a RunSpec: defaults, then the profile, then the file, then `key=value` settings.
+
+    Raises
+    ------
+    RunSpecError
+        When a file cannot be read, a key is unknown (the nearest known key is named), or a value does not hold.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    for setting in overrides:
+        if "=" not in setting:
+            raise RunSpecError(f"{setting!r} is no setting; write key=value, such as select.target=500")
+    try:
+        layers = [OmegaConf.create(_read(layer)) for layer in (profile, path) if layer is not None]
+        merged = OmegaConf.merge(*layers, OmegaConf.from_dotlist(list(overrides)))
+        plain = OmegaConf.to_container(merged, resolve=True)
+    except (OmegaConfBaseException, RecursionError) as error:
+        raise RunSpecError(f"{path}: the layers of the RunSpec do not fit together: {error}") from error
+    if not isinstance(plain, dict):
+        raise RunSpecError(f"{path}: a RunSpec is a mapping of keys, not a {type(plain).__name__}")
+    return check_spec({str(key): value for key, value in plain.items()}, str(path))
+
+
+def check_spec(plain: dict[str, Any], origin: str) -> RunSpec:
+    """Validate a plain RunSpec and refuse unknown keys.
+
+    Raises
+    ------
+    RunSpecError
+        Naming `origin`, the field, the value and the bound.
+    """
+    try:
+        spec = RunSpec.model_validate(plain)
+    except ValidationError as error:
+        lines = [
+            f"{origin}: {'.'.join(str(part) for part in problem['loc']) or 'the spec'}: {problem['msg']}"
+            f" (value {_short(problem['input'])})"
+            for problem in error.errors(include_url=False)
+        ]
+        raise RunSpecError("\n".join(lines)) from error
+    unknown = list(_unknown_keys(spec, ()))
+    if unknown:
+        raise RunSpecError("\n".join(f"{origin}: {line}" for line in unknown))
+    return spec
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunSpecError(f"{path}: no such file; give the path of a RunSpec in YAML") from error
+    except OSError as error:
+        raise RunSpecError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise RunSpecError(f"{path}: is not YAML: {error}") from error
+    if not isinstance(loaded, dict):
+        raise RunSpecError(f"{path}: a RunSpec is a mapping of keys, not {_short(loaded)}")
+    return loaded
+
+
+def _unknown_keys(part: BaseModel, place: tuple[str, ...]) -> Iterator[str]:
+    known = list(type(part).model_fields)
+    # A strategy's own settings are its plug-in's to check, so they may be any.
+    if type(part).__name__ != "Strategy":
+        for key in part.model_extra or {}:
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+            offer = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            yield f"{'.'.join((*place, key))}: unknown key{offer} (known here: {', '.join(known)})"
+    for name in known:
+        yield from _unknown_below(getattr(part, name), (*place, name))
+
+
+def _unknown_below(value: Any, place: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, BaseModel):
+        yield from _unknown_keys(value, place)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unknown_below(item, (*place, str(index)))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,357 @@
+"""Runs one task in a process: batches in, outputs and positions out in one transaction (promise G2)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaPosition
+
+from limoflow.errors import DependencyUnavailable, InvariantBroken, UsageError
+from limoflow.stream.broadcast import BroadcastReader
+from limoflow.stream.job_thread import JobThread
+from limoflow.stream.kafka_errors import connect, quiet, to_record, unreachable
+from limoflow.stream.observer import SilentObserver, StreamObserver
+from limoflow.stream.retry import RetryPolicy
+from limoflow.stream.settings import BrokerSettings
+from limoflow.stream.signals import stop_on_signals
+from limoflow.stream.task_feed import TaskFeed
+from limoflow.stream.transaction import TransactionAborted, TransactionalWriter
+from limoflow.stream.types import Emit, Record, Task, TopicPartition
+
+_TICK_S = 0.2
+_GATHER_S = 0.01
+_LONG_JOB_S = 1.0
+_LAG_EVERY_S = 1.0
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The runner was told to stop, and what it was doing did not end in time."""
+
+
+class TaskRunner:
+    """Runs a task until it is told to stop.
+
+    Parameters
+    ----------
+    task : Task
+    broker : BrokerSettings
+    instance : str
+        Tells the workers of one task apart, and stays the same over a worker's restarts.
+    batch : int
+        Records given to `process` at most.
+    drain_s : float
+        How long a stop waits for the batch in hand.
+    on_ready : callable, optional
+        Called once, when the broadcast topics are read and the state is rebuilt.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        broker: BrokerSettings,
+        *,
+        instance: str = "0",
+        batch: int = 2000,
+        drain_s: float = 25.0,
+        observer: StreamObserver | None = None,
+        policy: RetryPolicy | None = None,
+        on_ready: Callable[[], None] | None = None,
+    ) -> None:
+        self._task = task
+        self._broker = broker
+        self._instance = instance
+        self._batch = batch
+        self._drain_s = drain_s
+        self._observer = observer or SilentObserver()
+        self._policy = policy or RetryPolicy()
+        self._on_ready = on_ready
+        self._feed = TaskFeed(task)
+        self._stopping = threading.Event()
+        self._stop_by = float("inf")
+        self._pending: list[Record] = []
+        self._changes: list[tuple[bool, dict[TopicPartition, int]]] = []
+        self._late: list[Message[Any, Any]] = []
+        self._paused: set[TopicPartition] = set()
+        self._in_job = False
+        self._joined = not self._feed.shared
+        self._is_ready = False
+        self._next_tick = self._next_lag = 0.0
+        self._waits = 0
+
+    def ready(self) -> bool:
+        """Whether the worker handles records now."""
+        return self._is_ready and not self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Finish the batch in hand and end; may be called from a signal handler or another thread."""
+        self._stop_by = min(self._stop_by, time.monotonic() + self._drain_s)
+        self._stopping.set()
+
+    def run(self) -> int:
+        """Work until `stop`, SIGTERM or SIGINT, and return 0.
+
+        Raises
+        ------
+        DependencyUnavailable
+            When no broker answers at the start.
+        InvariantBroken
+            When another worker goes on under the same name and instance.
+        Exception
+            What the task raised; nothing of that batch was written.
+        """
+        connect(self._broker)
+        with stop_on_signals(self.stop):
+            self._jobs = JobThread(f"limoflow-{self._task.name}")
+            self._writer = TransactionalWriter(self._broker, f"{self._task.name}-{self._instance}", self._give_up)
+            self._broadcast = BroadcastReader(self._broker, self._feed.broadcast)
+            self._consumer = self._subscribed()
+            try:
+                self._loop()
+            except Stopped:
+                self._writer.abort()
+            finally:
+                self._is_ready = False
+                self._jobs.close()
+                self._broadcast.close()
+                if self._consumer is not None:
+                    self._consumer.close()
+        return 0
+
+    def _subscribed(self) -> Consumer | None:
+        if not self._feed.shared:
+            return None
+        consumer = Consumer(
+            self._broker.consumer(
+                group_id=self._task.name,
+                client_id=f"{self._task.name}-{self._instance}",
+                partition_assignment_strategy="cooperative-sticky",
+                error_cb=quiet,
+            )
+        )
+        consumer.subscribe(
+            list(self._feed.shared), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+        return consumer
+
+    def _loop(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._step()
+            except TransactionAborted as aborted:
+                self._observer.retried(self._task.name, type(aborted).__name__)
+                self._begin_anew()
+            except DependencyUnavailable as outage:
+                self._observer.retried(self._task.name, type(outage).__name__)
+                self._writer.abort()
+                self._stopping.wait(self._policy.outage_pause(self._waits))
+                self._waits += 1
+                self._begin_anew()
+
+    def _step(self) -> None:
+        records = self._broadcast.poll(0 if self._broadcast.at_end else 0.05)
+        if records:
+            self._job(lambda: self._task.observe(records))
+        self._receive()
+        self._apply_changes()
+        if not self._gate():
+            return
+        if self._pending:
+            batch, self._pending = self._pending, []
+            self._transact(lambda: self._task.process(batch))
+        if time.monotonic() >= self._next_tick:
+            written = self._transact(self._task.tick)
+            self._next_tick = time.monotonic() + (0 if written else _TICK_S)
+        self._tell_lag()
+
+    def _receive(self) -> None:
+        """Fetch what has come, a full batch if it is there, and restore from what was committed before."""
+        wait_s = max(0.0, min(_TICK_S, self._next_tick - time.monotonic()))
+        if self._consumer is None:
+            self._stopping.wait(wait_s)
+            return
+        messages, self._late = self._late, []
+        messages += self._consumer.consume(1, timeout=0 if messages else wait_s)
+        if messages:
+            messages += self._consumer.consume(self._batch - 1, timeout=_GATHER_S)
+        self._apply_changes()
+        self._sort(messages)
+
+    def _sort(self, messages: Iterable[Message[Any, Any]]) -> None:
+        records: list[Record] = []
+        ended: list[tuple[TopicPartition, int]] = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(to_record(message))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                end = message.offset() or 0
+                ended.append((TopicPartition(str(message.topic()), int(message.partition() or 0)), end))
+            elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise UsageError(f"{error.str()}; `limoflow up` creates the topics")
+            elif error.fatal():
+                raise InvariantBroken(f"the consumer of {self._task.name!r} is broken: {error.str()}")
+            else:
+                self._observer.retried(self._task.name, error.name())
+        restore, process = self._feed.take(records)
+        if restore:
+            self._job(lambda: self._task.restore(restore))
+        self._pending += process
+        for partition, end in ended:
+            self._feed.reached(partition, end)
+
+    def _gate(self) -> bool:
+        """Whether records may be processed; until then, hold back all partitions but those that rebuild state."""
+        restoring = self._feed.restoring
+        opened = self._joined and self._broadcast.at_end and not restoring
+        self._hold(set() if opened else {one for one in self._feed.partitions if one not in restoring})
+        if opened and not self._is_ready:
+            self._is_ready = True
+            if self._on_ready is not None:
+                self._on_ready()
+        return opened
+
+    def _hold(self, wanted: set[TopicPartition]) -> None:
+        if self._consumer is not None and wanted != self._paused:
+            self._paused &= set(self._feed.positions)
+            self._consumer.resume(_positions(self._paused - wanted))
+            self._consumer.pause(_positions(wanted - self._paused))
+            self._paused = wanted
+
+    def _transact(self, job: Callable[[], Iterable[Emit]]) -> int:
+        began = time.perf_counter()
+        written = self._job(lambda: self._writer.write(job()))
+        positions = self._feed.positions if written else self._feed.uncommitted()
+        if not written and not positions:
+            return 0
+        ends = self._writer.commit(positions, self._consumer)
+        self._feed.note_commit()
+        self._waits = 0
+        self._observer.committed(self._task.name, time.perf_counter() - began)
+        if ends:
+            self._job(lambda: self._task.delivered(ends))
+        return written
+
+    def _job(self, job: Callable[[], T]) -> T:
+        """Run a method of the task; when it takes long, keep the membership of the group by polling.
+
+        Raises
+        ------
+        TransactionAborted
+            When partitions were taken away meanwhile, so that the batch is no longer this worker's.
+        """
+        future: Future[T] = self._jobs.submit(job)
+        wait([future], timeout=_LONG_JOB_S)
+        if not future.done():
+            self._poll_through(future)
+        result = future.result()
+        if any(not added for added, _ in self._changes):
+            self._writer.abort()
+            raise TransactionAborted(f"partitions of {self._task.name!r} went to another worker during a long job")
+        return result
+
+    def _poll_through(self, future: Future[Any]) -> None:
+        self._hold(set(self._feed.positions))
+        self._in_job = True
+        try:
+            while not future.done():
+                self._give_up()
+                if self._consumer is None:
+                    wait([future], timeout=_TICK_S)
+                else:
+                    # What was on its way when the partitions were paused still comes.
+                    self._late += self._consumer.consume(self._batch, timeout=_TICK_S)
+        finally:
+            self._in_job = False
+
+    def _begin_anew(self) -> None:
+        """Forget what was not committed and read it again."""
+        self._apply_changes()
+        self._pending, self._late = [], []
+        held = self._feed.forget(self._feed.partitions)
+        if self._consumer is None or not held:
+            return
+        self._plain_job(lambda: self._task.revoked(held))
+        starts = {one: self._feed.start(one, offset) for one, offset in self._committed(held).items()}
+        for one, offset in starts.items():
+            self._consumer.seek(_position(one, offset))
+        self._plain_job(lambda: self._task.assigned(held))
+
+    def _plain_job(self, job: Callable[[], None]) -> None:
+        self._jobs.submit(job).result()
+
+    def _apply_changes(self) -> None:
+        """Tell the task of partitions that came and went, outside librdkafka's callbacks and any other method."""
+        changes, self._changes = self._changes, []
+        for added, partitions in changes:
+            if added:
+                for one, committed in partitions.items():
+                    self._feed.start(one, committed)
+                held = sorted(partitions)
+                self._plain_job(lambda held=held: self._task.assigned(held))  # type: ignore[misc]
+            else:
+                gone = self._feed.forget(partitions)
+                self._pending = [one for one in self._pending if (one.topic, one.partition) not in partitions]
+                if gone:
+                    self._plain_job(lambda gone=gone: self._task.revoked(gone))  # type: ignore[misc]
+
+    def _on_assign(self, consumer: Consumer, partitions: list[KafkaPosition]) -> None:
+        try:
+            committed = self._committed([TopicPartition(one.topic, one.partition) for one in partitions], consumer)
+        except (KafkaException, DependencyUnavailable) as error:
+            # librdkafka would read on from positions that the task knows nothing of.
+            raise InvariantBroken(f"the positions of {self._task.name!r} cannot be read: {error}") from error
+        starts = [_position(one, self._feed.origin(one, offset)) for one, offset in committed.items()]
+        consumer.incremental_assign(starts)
+        if self._in_job:
+            consumer.pause(partitions)
+            self._paused |= set(committed)
+        self._changes.append((True, committed))
+        self._joined = True
+
+    def _on_revoke(self, _consumer: Consumer, partitions: list[KafkaPosition]) -> None:
+        self._changes.append((False, {TopicPartition(one.topic, one.partition): 0 for one in partitions}))
+
+    def _committed(
+        self, partitions: Iterable[TopicPartition], consumer: Consumer | None = None
+    ) -> dict[TopicPartition, int]:
+        asked = consumer or self._consumer
+        if asked is None:
+            return {}
+        found = asked.committed(_positions(partitions), timeout=self._broker.connect_timeout_s)
+        for one in found:
+            if one.error is not None:
+                raise unreachable(self._broker, one.error.str())
+        return {TopicPartition(one.topic, one.partition): max(0, one.offset) for one in found}
+
+    def _give_up(self) -> None:
+        if time.monotonic() > self._stop_by:
+            raise Stopped
+
+    def _tell_lag(self) -> None:
+        if self._consumer is None or time.monotonic() < self._next_lag:
+            return
+        self._next_lag = time.monotonic() + _LAG_EVERY_S
+        for one, position in self._feed.positions.items():
+            marks = self._consumer.get_watermark_offsets(_position(one, 0), cached=True)
+            if marks is not None:
+                self._observer.lag(self._task.name, one.topic, one.partition, max(0, marks[1] - position))
+        self._observer.in_flight(self._task.name, len(self._pending))
+
+
+def run_task(task: Task, broker: BrokerSettings, **options: Any) -> int:
+    """Run a task in this process until SIGTERM or SIGINT; see `TaskRunner` for options and errors."""
+    return TaskRunner(task, broker, **options).run()
+
+
+def _position(partition: TopicPartition, offset: int) -> KafkaPosition:
+    return KafkaPosition(partition.topic, partition.partition, offset or OFFSET_BEGINNING)
+
+
+def _positions(partitions: Iterable[TopicPartition]) -> list[KafkaPosition]:
+    return [KafkaPosition(one.topic, one.partition) for one in partitions]

@@ -1,0 +1,63 @@
+"""Creates the topics that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from limoflow.stream.kafka_errors import connect, unreachable
+from limoflow.stream.settings import MAX_MESSAGE_BYTES, BrokerSettings
+from schemas.topics import Topic, topics
+
+_COMPACT = {
+    "cleanup.policy": "compact",
+    # A segment must hold the largest record, and only a closed one is compacted.
+    "segment.bytes": str(MAX_MESSAGE_BYTES + 1024 * 1024),
+    "segment.ms": "600000",
+    "min.cleanable.dirty.ratio": "0.1",
+    "delete.retention.ms": "86400000",
+}
+_HOUR_MS = 3_600_000
+
+
+def ensure_topics(settings: BrokerSettings, described: Mapping[str, Topic] | None = None) -> list[str]:
+    """Create the topics that are missing and return their names.
+
+    Parameters
+    ----------
+    described : mapping of str to Topic, optional
+        Those of topics.yaml by default.
+
+    Raises
+    ------
+    DependencyUnavailable
+        When the broker does not answer, or refuses.
+    """
+    wanted = topics() if described is None else described
+    admin = connect(settings)
+    there = admin.list_topics(timeout=settings.connect_timeout_s).topics
+    missing = [_new(name, topic, settings) for name, topic in wanted.items() if name not in there]
+    if missing:
+        _create(admin, missing, settings)
+    return [topic.topic for topic in missing]
+
+
+def _create(admin: AdminClient, missing: list[NewTopic], settings: BrokerSettings) -> None:
+    for name, created in admin.create_topics(missing, operation_timeout=settings.connect_timeout_s).items():
+        try:
+            created.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise unreachable(settings, f"topic {name!r} was not created: {error.args[0].str()}") from error
+
+
+def _new(name: str, topic: Topic, settings: BrokerSettings) -> NewTopic:
+    if topic.retention == "compact":
+        config = dict(_COMPACT)
+    else:
+        config = {"cleanup.policy": "delete", "retention.ms": str(topic.retention * _HOUR_MS)}
+    config["max.message.bytes"] = str(MAX_MESSAGE_BYTES)
+    partitions = settings.partitions if topic.partitions == "work" else topic.partitions
+    return NewTopic(name, partitions, settings.replication_factor, config=config)

@@ -1,0 +1,140 @@
+"""One transactional producer: outputs and positions, both or neither."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TopicPartition as KafkaPosition
+
+from limoflow.errors import InvariantBroken, LimoflowError
+from limoflow.stream.kafka_errors import quiet, unreachable
+from limoflow.stream.kafka_transport import produce
+from limoflow.stream.settings import BrokerSettings
+from limoflow.stream.types import Emit, TopicPartition
+
+T = TypeVar("T")
+_SERVE_EVERY = 1000
+_RETRY_S = 0.2
+
+
+class TransactionAborted(LimoflowError):
+    """Nothing of the batch was written; it must be handled again from what was committed."""
+
+
+class TransactionalWriter:
+    """Writes batches under one transactional id.
+
+    Parameters
+    ----------
+    transactional_id : str
+        A process that begins with the same id aborts what an earlier one left open, and fences it off.
+    give_up : callable
+        Asked before a call that the broker did not answer is tried again; it raises to end that.
+    """
+
+    def __init__(self, settings: BrokerSettings, transactional_id: str, give_up: Callable[[], None]) -> None:
+        self._settings = settings
+        self._id = transactional_id
+        self._give_up = give_up
+        self._producer = Producer(
+            settings.producer(
+                transactional_id=transactional_id,
+                transaction_timeout_ms=settings.transaction_timeout_ms,
+                delivery_timeout_ms=min(settings.delivery_timeout_ms, settings.transaction_timeout_ms),
+                error_cb=quiet,
+            )
+        )
+        self._open = False
+        self._ends: dict[TopicPartition, int] = {}
+        self._retried(lambda: self._producer.init_transactions(settings.connect_timeout_s))
+
+    def write(self, emits: Iterable[Emit]) -> int:
+        """Write records within the transaction and return their number; may be called from another thread."""
+        written = 0
+        for emit in emits:
+            self._begin()
+            produce(self._producer, emit, self._delivered)
+            written += 1
+            if written % _SERVE_EVERY == 0:
+                self._producer.poll(0)
+        return written
+
+    def commit(self, positions: Mapping[TopicPartition, int], consumer: Consumer | None) -> dict[TopicPartition, int]:
+        """Commit what was written with the positions of the consumer's group.
+
+        Returns
+        -------
+        dict of TopicPartition to int
+            The offset after the last record written to each partition.
+
+        Raises
+        ------
+        TransactionAborted
+            Nothing was written; partitions moved to another worker, or the broker refused a record.
+        InvariantBroken
+            Another process goes on under the same transactional id.
+        """
+        self._begin()
+        try:
+            self._flush()
+            if consumer is not None and positions:
+                offsets = [KafkaPosition(one.topic, one.partition, offset) for one, offset in positions.items()]
+                self._retried(
+                    lambda: self._producer.send_offsets_to_transaction(
+                        offsets, consumer.consumer_group_metadata(), self._settings.connect_timeout_s
+                    )
+                )
+            self._retried(lambda: self._producer.commit_transaction(self._settings.connect_timeout_s))
+        except TransactionAborted:
+            self.abort()
+            raise
+        self._open = False
+        ends, self._ends = self._ends, {}
+        return ends
+
+    def abort(self) -> None:
+        """Drop what was written since the last commit."""
+        if self._open:
+            self._retried(lambda: self._producer.abort_transaction(self._settings.connect_timeout_s))
+            self._producer.poll(0)
+        self._open = False
+        self._ends = {}
+
+    def _begin(self) -> None:
+        if not self._open:
+            self._producer.begin_transaction()
+            self._open = True
+
+    def _flush(self) -> None:
+        """Wait for every delivery report; `commit_transaction` alone would not call them."""
+        while self._producer.flush(self._settings.connect_timeout_s):
+            self._give_up()
+
+    def _delivered(self, error: KafkaError | None, message: Message[Any, Any]) -> None:
+        if error is None:
+            partition = TopicPartition(str(message.topic()), int(message.partition() or 0))
+            self._ends[partition] = max(self._ends.get(partition, 0), int(message.offset() or 0) + 1)
+
+    def _retried(self, call: Callable[[], T]) -> T:
+        while True:
+            try:
+                return call()
+            except KafkaException as error:
+                self._judge(error.args[0], error)
+            self._give_up()
+            time.sleep(_RETRY_S)
+
+    def _judge(self, error: KafkaError, cause: KafkaException) -> None:
+        """Return where the call may be tried again, else raise what the error means."""
+        if error.fatal():
+            raise InvariantBroken(
+                f"the transactional id {self._id!r} was taken over by another process, or is broken: {error.str()}; "
+                "give every worker an instance name of its own"
+            ) from cause
+        if error.txn_requires_abort():
+            raise TransactionAborted(f"transaction of {self._id!r}: {error.str()}") from cause
+        if not error.retriable():
+            raise unreachable(self._settings, error.str()) from cause

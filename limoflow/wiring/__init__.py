@@ -1,0 +1,1 @@
+"""The one place where concrete services, models and transports are put together."""

@@ -1,0 +1,107 @@
+"""One layer over a file of samples: the same handlers as in the stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import orjson
+from pydantic import ValidationError
+
+from limoflow.errors import UsageError
+from limoflow.layer import Layer, LayerResult, Rejection, stamped
+from limoflow.settings import Home
+from limoflow.wiring.plan import Tell, plan_models
+from schemas.identity import source_id
+from schemas.run import Run, RunSpec
+from schemas.sample import Filtering, Lineage, Sample
+
+_IN_FLIGHT = 64
+
+
+def apply_layer(name: str, spec: RunSpec, samples: Path, output: Path, home: Home, *, tell: Tell) -> list[str]:
+    """Apply `generate`, `verify`, `score` or `select` to a file, and return a summary, one line for each outcome.
+
+    Raises
+    ------
+    UsageError
+        When the file is missing, or a line of it is no sample.
+    """
+    models = plan_models(spec, Path.cwd(), home, tell) if name in ("score", "select") else {}
+    run = Run(run_id=spec.name, spec=spec, folder=str(Path.cwd()), models=models)
+    counts: Counter[str] = Counter()
+    with _written(output) as passed, _written(output.with_suffix(".rejected.jsonl")) as refused:
+        for result in _results(name, _read(samples, run.run_id), run, home):
+            for sample in result.passed:
+                counts["passed"] += 1
+                passed.write(sample.to_bytes() + b"\n")
+            for rejection in result.rejected:
+                counts[f"rejected: {rejection.reason}"] += 1
+                refused.write(_marked(rejection).to_bytes() + b"\n")
+    return [f"{count:>8}  {what}" for what, count in sorted(counts.items())]
+
+
+def _results(name: str, samples: Iterator[Sample], run: Run, home: Home) -> Iterable[LayerResult]:
+    if name == "select":
+        from services.selector.app import select_file
+
+        return [select_file(samples, run)]
+    return asyncio.run(_through(name, samples, run, home))
+
+
+async def _through(name: str, samples: Iterator[Sample], run: Run, home: Home) -> list[LayerResult]:
+    from limoflow.wiring.layers import open_layer
+
+    async with open_layer(name, home) as layer:
+        gate = asyncio.Semaphore(_IN_FLIGHT)
+        return await asyncio.gather(*[_one(layer, sample, run, gate) for sample in samples])
+
+
+async def _one(layer: Layer, sample: Sample, run: Run, gate: asyncio.Semaphore) -> LayerResult:
+    async with gate:
+        result = await layer.process(sample, run)
+    return LayerResult(tuple(stamped(passed, layer.name, layer.version) for passed in result.passed), result.rejected)
+
+
+def _read(path: Path, run_id: str) -> Iterator[Sample]:
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines):
+                if line.strip():
+                    yield _sample(line, f"{path.name}#{number}", run_id)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _sample(line: bytes, source_ref: str, run_id: str) -> Sample:
+    try:
+        fields = orjson.loads(line)
+        if isinstance(fields, dict):
+            fields.setdefault("id", source_id(source_ref))
+        sample = Sample.model_validate(fields)
+    except (orjson.JSONDecodeError, ValidationError) as error:
+        raise UsageError(f"{source_ref}: is no sample: {error}") from error
+    if sample.metadata.lineage is None:
+        return sample.extended(lineage=Lineage(run_id=run_id, window=0, source_ref=source_ref))
+    return sample
+
+
+def _marked(rejection: Rejection) -> Sample:
+    filtering = Filtering(selected=False, reason=rejection.reason, value=rejection.value, bound=rejection.bound)
+    return rejection.sample.extended(filtering=filtering)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears under its name only when the block ends well."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("wb") as stream:
+            yield stream
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

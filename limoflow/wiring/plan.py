@@ -1,0 +1,107 @@
+"""From a RunSpec to a Run: check what can be checked, build the models that the spec names, fix its id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from limoflow.errors import RunSpecError
+from limoflow.settings import Home
+from limoflow.stream.types import Emit, LogReader
+from schemas.base import canonical_json, digest
+from schemas.headers import event_headers
+from schemas.release import Release
+from schemas.run import Run, RunSpec
+from schemas.topics import RUNS
+
+Tell = Callable[[str], None]
+
+
+def preflight(spec: RunSpec, folder: Path) -> list[str]:
+    """Return what is wrong with a spec beyond its form: missing sources, unknown formats, checks or strategies."""
+    from importlib.metadata import entry_points
+
+    from services.exporter.app import check_formats
+    from services.ingestor.preflight import check_sources
+
+    problems = [*check_sources(spec, folder), *check_formats(spec.export.formats)]
+    plugins = (
+        ("verify.checks", "limoflow.checks", list(spec.verify.checks)),
+        ("generate.strategies", "limoflow.strategies", [strategy.kind for strategy in spec.generate.strategies]),
+    )
+    for place, group, names in plugins:
+        known = sorted(entry_points(group=group).names)
+        problems += [
+            f"{place}: {name!r} is unknown; known here: {', '.join(known)}" for name in names if name not in known
+        ]
+    return problems
+
+
+def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str = "") -> Run:
+    """Check a spec, build or find its models, and return the run.
+
+    The same spec on the same models has the same run id, so submitting it twice is submitting it once; a `nonce`
+    makes another run of it.
+
+    Raises
+    ------
+    RunSpecError
+        When the spec names something that is not there.
+    ModelBuildError
+        When the embedded model cannot be trained.
+    """
+    problems = preflight(spec, folder)
+    if problems:
+        raise RunSpecError("\n".join(problems))
+    models = plan_models(spec, folder, home, tell)
+    identity = {"spec": spec.canonical(), "folder": str(folder), "models": models, "nonce": nonce}
+    run_id = f"{spec.name}-{digest(canonical_json(identity))[:10]}"
+    return Run(run_id=run_id, spec=spec, folder=str(folder), models=models)
+
+
+def run_emit(run: Run) -> Emit:
+    """Return the record that announces a run."""
+    return Emit(RUNS, run.run_id.encode(), run.to_bytes(), event_headers("run.v1", run.run_id, "cli", runid=run.run_id))
+
+
+def build_embedded(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> Path:
+    """Train the embedded causal LM on the rows of a spec's sources, or find it in the cache."""
+    from models.build import build_embedded_model
+    from services.ingestor.texts import iter_texts
+
+    tell("reading the sources for the embedded model")
+
+    def progress(done: int, total: int, loss: float) -> None:
+        if done == total or done % 50 == 0:
+            tell(f"training the embedded model: step {done} of {total}, loss {loss:.2f} nats per token")
+
+    built = build_embedded_model(iter_texts(spec, folder), home.root, progress=progress)
+    tell(f"embedded model {built.key[:12]} {'found in the cache' if built.cached else 'built'}")
+    return built.path
+
+
+def write_release(release: Release, reader: LogReader, folder: Path, formats: Sequence[str]) -> Path:
+    """Write a release to another folder, in other formats if they are named."""
+    from services.exporter.app import write_release as write
+
+    return write(release, reader, folder, list(formats))
+
+
+def plan_models(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> dict[str, str]:
+    """Return what the model names of a spec stand for, building the embedded model where one is named."""
+    from models.catalog import ModelCatalog
+
+    catalog = ModelCatalog(home.root)
+    named = {
+        **({"ifd": spec.score.ifd.model} if spec.score.ifd is not None else {}),
+        **({"base": spec.train.base} if spec.train is not None else {}),
+    }
+    if "embedded" in named.values():
+        key = build_embedded(spec, folder, home, tell).name
+        named = {role: f"embedded:{key}" if model == "embedded" else model for role, model in named.items()}
+    return {role: catalog.resolve(_from(folder, model)) for role, model in named.items()}
+
+
+def _from(folder: Path, model: str) -> str:
+    beside = folder / model
+    return str(beside) if beside.exists() else model

@@ -1,0 +1,102 @@
+"""The local stack: Kafka, Triton and the services as processes that find each other."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from limoflow.resources import resource
+from limoflow.settings import Home
+from limoflow.stack.kafka import KafkaBroker
+from limoflow.stack.ports import PortReservation
+from limoflow.stack.processes import ProcessSpec
+from limoflow.stack.readiness import answers_http
+from limoflow.stack.supervisor import Service, Supervisor
+from limoflow.stack.triton import TritonServer
+
+SERVICES = ("ingestor", "generator", "verifier", "scorer", "selector", "exporter", "trainer")
+TRITON_VENV_VARIABLE = "LIMOFLOW_TRITON_VENV"
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What the local stack runs.
+
+    Attributes
+    ----------
+    workers : mapping
+        Processes for each service; one where none is named.
+    partitions : int
+        Partitions of each work topic, the ceiling for a service's workers.
+    triton_venv : Path
+        Environment of the Triton server.
+    """
+
+    workers: Mapping[str, int] = field(default_factory=dict)
+    partitions: int = 4
+    triton_venv: Path = Path(".venv-triton")
+
+
+def triton_venv() -> Path:
+    """Return the Triton environment: `$LIMOFLOW_TRITON_VENV`, else `.venv-triton` beside the checkout's code."""
+    return Path(os.environ.get(TRITON_VENV_VARIABLE) or ".venv-triton")
+
+
+def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None]) -> None:
+    """Start everything, call `started`, and keep it running until a signal; leaves no process behind."""
+    from models.repository import prepare
+
+    prepare(resource("models/triton"), home.triton_repository, catalog_root=home.root)
+    with Supervisor(home.stack) as supervisor:
+        kafka = KafkaBroker(home.stack)
+        triton = TritonServer(
+            options.triton_venv,
+            home.triton_repository,
+            home.stack,
+            models=["embedder"],
+            packages=[resource("models"), resource("limoflow")],
+        )
+        supervisor.start([Service.single(kafka.spec()), Service.single(triton.spec())])
+        shared = _shared_environment(home, options, kafka.bootstrap, triton.grpc_address)
+        supervisor.start(
+            [
+                Service(name, partial(_service_spec, home, name, shared), replicas=options.workers.get(name, 1))
+                for name in SERVICES
+            ]
+        )
+        started()
+        supervisor.run()
+
+
+def _shared_environment(home: Home, options: StackOptions, bootstrap: str, triton: str) -> dict[str, str]:
+    return {
+        "LIMOFLOW_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+        "LIMOFLOW_KAFKA_PARTITIONS": str(options.partitions),
+        "LIMOFLOW_TRITON_URL": triton,
+        "LIMOFLOW_HOME": str(home.root),
+        "LIMOFLOW_EXPORTER_FOLDER": str(home.releases),
+        "LIMOFLOW_TRAINER_FOLDER": str(home.adapters),
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _service_spec(home: Home, name: str, shared: Mapping[str, str], index: int) -> ProcessSpec:
+    reservation = PortReservation(1)
+    port = reservation.ports[0]
+    return ProcessSpec(
+        name=f"{name}-{index}",
+        command=(sys.executable, "-m", f"services.{name}"),
+        env={**shared, "LIMOFLOW_INSTANCE": f"{name}-{index}", "LIMOFLOW_HTTP_PORT": str(port)},
+        log_path=home.stack / "logs" / f"{name}-{index}.log",
+        ready=partial(answers_http, port, "/readyz"),
+        ready_timeout_s=90.0,
+        stop_grace_s=20.0,
+        ports={"http": port},
+        clean=reservation.release,
+    )

@@ -1,0 +1,1 @@
+"""Models that score: pure torch code shared by the Triton repository and by in-process use."""

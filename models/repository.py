@@ -1,0 +1,110 @@
+"""The model repository that a Triton server reads: the templates of models/triton, and one folder per causal model."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from limoflow.errors import UsageError
+
+TEMPLATES = Path(__file__).parent / "triton"
+EMBEDDER = "embedder"
+LANGUAGE_MODEL = "ifd"
+
+
+def prepare(
+    template_dir: Path, runtime_dir: Path, *, embedder_dir: str = "", dtype: str = "float32", instances: int = 1
+) -> None:
+    """Make `runtime_dir` a model repository that holds the embedder; models already installed there stay.
+
+    Parameters
+    ----------
+    template_dir : Path
+        The templates (`TEMPLATES`).
+    runtime_dir : Path
+        Made where it is missing.
+    embedder_dir : str
+        Folder of the embedder; empty for the packaged all-MiniLM-L6-v2.
+    dtype : str
+        Precision of the embedder, "float32" or "bfloat16".
+    instances : int
+        Processes that serve it, each on one thread.
+    """
+    _install(template_dir / EMBEDDER, runtime_dir, EMBEDDER, embedder_dir, dtype, instances)
+
+
+def install_language_model(
+    runtime_dir: Path,
+    name: str,
+    model_dir: Path,
+    *,
+    template_dir: Path = TEMPLATES,
+    dtype: str = "float32",
+    instances: int = 1,
+) -> Path:
+    """Install a causal language model as `name` and return its folder; the server still has to load it.
+
+    The folder appears whole or not at all; installing the same again changes nothing.
+
+    Raises
+    ------
+    UsageError
+        If `model_dir` has no config.json, or `name` is not a plain name.
+    """
+    if not (model_dir / "config.json").is_file():
+        raise UsageError(f"model {name}: no config.json in {model_dir}; give the folder of a causal language model")
+    return _install(template_dir / LANGUAGE_MODEL, runtime_dir, name, str(model_dir.resolve()), dtype, instances)
+
+
+def _install(template: Path, runtime_dir: Path, name: str, model_dir: str, dtype: str, instances: int) -> Path:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise UsageError(f"model name {name!r}: only letters, digits, '_', '.' and '-' may stand in it")
+    if instances < 1:
+        raise UsageError(f"model {name}: {instances} instances; give at least 1")
+    runtime_dir.mkdir(parents=True, exist_ok=True)
+    target = runtime_dir / name
+    work = Path(tempfile.mkdtemp(prefix=".installing-", dir=runtime_dir))
+    try:
+        made = work / name
+        shutil.copytree(template, made, ignore=shutil.ignore_patterns("__pycache__"))
+        config = made / "config.pbtxt"
+        config.write_text(_configured(config.read_text(encoding="utf-8"), name, model_dir, dtype, instances))
+        _put_in_place(made, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def _configured(config: str, name: str, model_dir: str, dtype: str, instances: int) -> str:
+    config = re.sub(r'^name: ".*"', lambda _: f"name: {_quoted(name)}", config, count=1, flags=re.MULTILINE)
+    config = re.sub(r"count: \d+", f"count: {instances}", config, count=1)
+    for key, value in (("model_dir", model_dir), ("dtype", dtype)):
+        config, found = re.subn(
+            rf'(key: "{key}" value: \{{ string_value: )".*"', lambda m, v=value: m[1] + _quoted(v), config
+        )
+        if found != 1:
+            raise UsageError(
+                f"template of {name}: config.pbtxt must have the parameter {key} once, and has it {found} times"
+            )
+    return config
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _put_in_place(made: Path, target: Path) -> None:
+    if target.exists() and _content(made) == _content(target):
+        return
+    # A folder that is in the way moves into the work folder, which is thrown away.
+    if target.exists():
+        target.rename(made.parent / "replaced")
+    made.rename(target)
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    kept = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in kept}

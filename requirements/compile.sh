@@ -1,0 +1,21 @@
+#!/bin/sh
+# Writes every lock anew. Locks of the images follow app.lock, so a service runs in its image what the tests ran.
+# Usage: requirements/compile.sh            needs uv on the PATH, or in UV.
+set -eu
+cd "$(dirname "$0")/.."
+uv="${UV:-uv}"
+
+compile() {
+    lock="requirements/$1.lock"
+    shift
+    "$uv" pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
+        --custom-compile-command requirements/compile.sh "$@" --output-file "$lock"
+}
+
+compile app --extra dev pyproject.toml
+compile triton requirements/triton.in
+compile build requirements/build.in
+compile cli --constraints requirements/app.lock pyproject.toml
+for service in ingestor generator verifier scorer selector exporter trainer; do
+    compile "$service" --constraints requirements/app.lock --extra "$service" pyproject.toml
+done

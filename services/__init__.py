@@ -1,0 +1,1 @@
+"""The services: one folder each, which import none of the others."""

@@ -1,0 +1,1 @@
+"""The exporter: a release becomes a complete folder on disk."""

@@ -1,0 +1,1 @@
+"""The selector: of each window the smallest set that is enough, and for every sample why."""

@@ -1,0 +1,1 @@
+"""The trainer: a release becomes a LoRA adapter with its loss record."""

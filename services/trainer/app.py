@@ -1,0 +1,26 @@
+"""Wiring of the trainer."""
+
+from __future__ import annotations
+
+from limoflow.release_rows import RowPatience
+from limoflow.stream.dead_letters import dead_letter
+from limoflow.stream.types import Emit, LogReader, Record
+from services.trainer.settings import TrainerSettings
+from services.trainer.task import OnStep, TrainerTask
+
+__all__ = ["TrainerSettings", "task"]
+
+
+def task(
+    settings: TrainerSettings,
+    reader: LogReader,
+    *,
+    patience: RowPatience | None = None,
+    on_step: OnStep | None = None,
+) -> TrainerTask:
+    """Return the trainer. Call its `stop()` on SIGTERM; `on_step(release, step)` is for metrics."""
+    return TrainerTask(settings, reader, _dead_letter, patience, on_step)
+
+
+def _dead_letter(record: Record, error: Exception) -> Emit:
+    return dead_letter(record, stage=TrainerTask.name, version=TrainerTask.version, error=error, attempts=1)

@@ -1,0 +1,84 @@
+"""The verifier as a layer: run the checks that apply, reconcile their verdicts, refuse what failed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+
+from limoflow.layer import LayerResult, Rejection
+from schemas.run import Run
+from schemas.sample import CheckResult, Sample, Verification
+from services.verifier.checks import Check, Finding, Options
+
+
+class Verifier:
+    """A layer that adds `metadata.verification`.
+
+    Any `fail` refuses the sample, with reason `<check>:<reason>`. `unknown` and `timeout` let it go on marked
+    (`verified` false), unless the check's settings in the run say `unknown: reject`.
+    """
+
+    name = "verifier"
+    version = "1"
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        self._checks = sorted(checks, key=lambda check: (check.order, check.name))
+
+    async def process(self, sample: Sample, run: Run) -> LayerResult:
+        """Verify one sample."""
+        results: dict[str, CheckResult] = {}
+        refusal: Rejection | None = None
+        verify = run.spec.verify
+        for check in self._checks:
+            options = _options(verify.checks, check.name)
+            if options is None or not check.applies(sample):
+                continue
+            finding = check.check(sample, options)
+            if inspect.isawaitable(finding):
+                finding = await finding
+            if finding is None:
+                continue
+            results[check.name] = _result(check, finding)
+            if refusal is None and _refuses(finding, options):
+                refusal = Rejection(sample, _reason(check, finding), finding.value, finding.bound)
+                if verify.stop_at_first_failure:
+                    break
+        marked = sample.extended(verification=_reconciled(results))
+        if refusal is None:
+            return LayerResult(passed=(marked,))
+        return LayerResult(rejected=(Rejection(marked, refusal.reason, refusal.value, refusal.bound),))
+
+    async def close(self) -> None:
+        """Release what the checks hold."""
+        for check in self._checks:
+            close = getattr(check, "close", None)
+            if close is not None:
+                await close()
+
+
+def _options(settings: Mapping[str, Options | bool], name: str) -> Options | None:
+    chosen = settings.get(name, True)
+    if chosen is False:
+        return None
+    return {} if chosen is True else chosen
+
+
+def _refuses(finding: Finding, options: Options) -> bool:
+    if finding.verdict == "fail":
+        return True
+    return finding.verdict in {"unknown", "timeout"} and options.get("unknown") == "reject"
+
+
+def _reason(check: Check, finding: Finding) -> str:
+    # A reason is a short stable word: what follows a colon is detail.
+    word = (finding.reason or finding.verdict).partition(":")[0]
+    return f"{check.name}:{word}"
+
+
+def _result(check: Check, finding: Finding) -> CheckResult:
+    return CheckResult(verdict=finding.verdict, reason=finding.reason, evidence=finding.evidence, version=check.version)
+
+
+def _reconciled(results: Mapping[str, CheckResult]) -> Verification:
+    verified = bool(results) and all(result.verdict == "pass" for result in results.values())
+    return Verification(verified=verified, method="+".join(results) or "none", results=dict(results))

@@ -1,0 +1,111 @@
+"""Recompute every arithmetic step of a worked answer, exactly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from schemas.sample import Sample
+from services.arithmetic import NUMBER, ExpressionError, agrees, evaluate, to_fraction
+from services.steps import FINAL, Step, notes, plain_steps
+from services.verifier.checks import MATH_DOMAINS, PASS, Finding, Options, domain_in
+
+
+_NUMBERS = re.compile(NUMBER)
+_FRACTION_DIVISOR = re.compile(r"/\s*(\d+\s*/\s*\d+)")
+_SPACED_THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}\b)")
+
+
+class MathSteps:
+    """Every `<<expression=value>>` note and every plain `a op b = c`, recomputed with fractions.
+
+    Rounding as people write it is accepted (`services.arithmetic.agrees`). What cannot be parsed is passed over; a
+    `####` answer whose number stands nowhere else in a worked answer fails as `answer_not_derived`.
+    """
+
+    name = "math_steps"
+    version = "1"
+    order = 30
+
+    def applies(self, sample: Sample) -> bool:
+        """Mathematics, and whatever carries `<<...>>` notes."""
+        return domain_in(sample, MATH_DOMAINS) or "<<" in sample.response
+
+    def check(self, sample: Sample, options: Options) -> Finding | None:
+        """Return the first wrong step, a pass, or None where no step was written."""
+        text = sample.response
+        checked = 0
+        for step in _steps(text):
+            sound = step_is_sound(step)
+            if sound is None:
+                continue
+            checked += 1
+            if not sound:
+                return _wrong(step)
+        if not checked:
+            return None
+        return _underived(text) or PASS
+
+
+def _steps(text: str) -> Iterator[Step]:
+    yield from notes(text)
+    yield from plain_steps(text)
+
+
+def step_is_sound(step: Step) -> bool | None:
+    """Tell whether a step holds under any way that people write it; None where it is not certain what it says."""
+    try:
+        value = evaluate(step.expression)
+    except ExpressionError:
+        return None
+    if agrees(value, step.stated) or any(_holds(other, step.stated) for other in _readings(step.expression)):
+        return True
+    if not step.alternative:
+        return False
+    for reading in (step.alternative, *_readings(step.alternative)):
+        try:
+            other = evaluate(reading)
+        except ExpressionError:
+            return None
+        if abs(value.exact - other.exact) <= max(value.high - value.low, other.high - other.low):
+            return True
+    return False
+
+
+def _readings(expression: str) -> Iterator[str]:
+    """Yield what the expression may mean besides: `%` as a unit, `12 / 1/4` as 12 / (1/4), dollars told in cents."""
+    if "%" in expression:
+        yield expression.replace("%", "")
+    if expression.count("/") > 1:
+        yield _FRACTION_DIVISOR.sub(r"/(\1)", expression)
+    if "$" in expression or "." in expression:
+        yield f"({expression})*100"
+
+
+def _holds(expression: str, stated: str) -> bool:
+    try:
+        return agrees(evaluate(expression), stated)
+    except ExpressionError:
+        return False
+
+
+def _wrong(step: Step) -> Finding:
+    exact = evaluate(step.expression).exact
+    shown = str(exact) if len(str(exact)) <= 40 else f"{float(exact):.6g}"
+    return Finding("fail", "wrong_step", step.stated, shown, f"{step.expression[:160]}={step.stated[:40]}")
+
+
+def _underived(text: str) -> Finding | None:
+    final = None
+    for final in FINAL.finditer(text):
+        pass
+    if final is None:
+        return None
+    value = abs(to_fraction(final[1].lstrip("-")))
+    body = text[: final.start()]
+    numbers = [
+        to_fraction(number) for form in (body, _SPACED_THOUSANDS.sub("", body)) for number in _NUMBERS.findall(form)
+    ]
+    if any(abs(value - number) < 1 or value == number * 100 for number in numbers):
+        return None
+    return Finding("fail", "answer_not_derived", final[1][:40], "a number of the worked answer", final[0][:80])

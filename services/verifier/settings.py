@@ -1,0 +1,29 @@
+"""Settings of the verifier; environment variables begin with LIMOFLOW_VERIFIER_."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class VerifierSettings(BaseSettings):
+    """How much a comparison of answers may use.
+
+    Attributes
+    ----------
+    workers : int
+        Processes for math-verify; they start when first needed.
+    cpu_seconds : float
+        CPU time for one comparison; this bound decides, so that a busy machine changes no verdict.
+    deadline_seconds : float
+        Wall-clock time after which a process is killed whatever it does.
+    worker_memory_bytes : int
+        Address space of one process.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LIMOFLOW_VERIFIER_")
+
+    workers: int = Field(default=1, ge=1)
+    cpu_seconds: float = Field(default=5.0, gt=0)
+    deadline_seconds: float = Field(default=60.0, gt=0)
+    worker_memory_bytes: int = Field(default=2 << 30, ge=256 << 20)

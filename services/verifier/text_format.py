@@ -1,0 +1,140 @@
+"""Text that is empty, damaged, cut off or repeating itself."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from schemas.sample import Sample
+from services.verifier.checks import PASS, Finding, Options
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+# UTF-8 read as Latin-1 or Windows-1252: a lead byte as a letter, followed by a continuation byte as a sign.
+_MOJIBAKE = re.compile(
+    "â€[™œžš¦“”\u009d\u0099\u009c]|[ÃÂ][\u0080-\u00bf\u20ac‚„…†‡ˆ‰‹‘’“”•–—˜™›]|ï»¿|[äåæçèé][\u0080-\u00bf]{2}"
+)
+_RUN = re.compile(r"(\S)\1{59,}")
+_BEGIN_END = re.compile(r"\\(begin|end)\{([a-zA-Z*]+)\}")
+_SENTENCE_END = re.compile(r"[.!?。！？…](?=[\s\"'”’)）\]]|$)|[。！？]")
+_LIST_ITEM = re.compile(r"^\s*(?:[-*•+>|#]|\d{1,3}[.)、]|[A-Za-z][.)]|\(?[a-z0-9]\))")
+_DANGLING = re.compile(
+    r"(?:[,，、;；:(\[{（+=*/]|\b(?:a|an|the|and|or|but|of|to|in|for|with|by|from|is|are|was|were|because|that|which|into|"
+    r"their|his|her|its|your|our|my))$",
+    re.IGNORECASE,
+)
+_LONG = 120
+_GRAM = 5
+
+
+class TextFormat:
+    """Emptiness, encoding damage, control characters, repetition and truncation; conservative on purpose.
+
+    Options: `min_response_characters` (1), `min_distinct_grams` (0.1: the share of distinct word 5-grams below which a
+    text of 60 words and more is repetition; DataFlow's n-gram filter uses the same bound).
+    """
+
+    name = "text_format"
+    version = "1"
+    order = 10
+
+    def applies(self, sample: Sample) -> bool:
+        """Every sample."""
+        return True
+
+    def check(self, sample: Sample, options: Options) -> Finding:
+        """Return the first fault."""
+        return (
+            _emptiness(sample, int(options.get("min_response_characters", 1)))
+            or _damage(sample.instruction)
+            or _damage(sample.response)
+            or _repetition(sample.response, float(options.get("min_distinct_grams", 0.1)))
+            or _truncation(sample)
+            or PASS
+        )
+
+
+def _emptiness(sample: Sample, shortest: int) -> Finding | None:
+    if not sample.instruction.strip():
+        return Finding("fail", "empty_instruction", 0, 1)
+    length = len(sample.response.strip())
+    if length < max(1, shortest):
+        return Finding("fail", "empty_response" if not length else "short_response", length, max(1, shortest))
+    return None
+
+
+def _damage(text: str) -> Finding | None:
+    if text.isascii():
+        match = _CONTROL.search(text)
+        return Finding("fail", "control_character", repr(match[0]), "none") if match else None
+    if "\ufffd" in text:
+        return Finding("fail", "damaged_encoding", text.count("\ufffd"), 0, _around(text, text.index("\ufffd")))
+    if match := _MOJIBAKE.search(text):
+        return Finding("fail", "damaged_encoding", match[0], "readable text", _around(text, match.start()))
+    if match := _CONTROL.search(text):
+        return Finding("fail", "control_character", repr(match[0]), "none", _around(text, match.start()))
+    return None
+
+
+def _around(text: str, at: int) -> str:
+    return text[max(0, at - 20) : at + 20]
+
+
+def _repetition(text: str, least: float) -> Finding | None:
+    if len(text) < _LONG:
+        return None
+    if match := _RUN.search(text):
+        return Finding("fail", "repetition", len(match[0]), 59, match[0][:10])
+    words = _units(text)
+    if len(words) < 60:
+        return None
+    grams = [tuple(words[at : at + _GRAM]) for at in range(len(words) - _GRAM + 1)]
+    counts = Counter(grams)
+    share = len(counts) / len(grams)
+    if share < least:
+        return Finding("fail", "repetition", round(share, 4), least, " ".join(counts.most_common(1)[0][0])[:80])
+    return None
+
+
+def _units(text: str) -> list[str]:
+    words = text.split()
+    # Chinese has no spaces: characters are its words.
+    return words if len(words) * 12 > len(text) else list(text)
+
+
+def _truncation(sample: Sample) -> Finding | None:
+    text = sample.response.rstrip()
+    fences = text.count("```")
+    if fences % 2:
+        return Finding("fail", "unclosed_fence", fences, fences + 1)
+    if "\\" in text and (fault := _unclosed_latex(text)) is not None:
+        return fault
+    if fences or len(text) < _LONG or "\ndef " in text or ";\n" in text:
+        return None
+    return _unfinished(text)
+
+
+def _unclosed_latex(text: str) -> Finding | None:
+    if text.count("$$") % 2:
+        return Finding("fail", "unclosed_latex", "$$", "closed")
+    for opening, closing in (("\\(", "\\)"), ("\\[", "\\]")):
+        if text.count(opening) > text.count(closing) and text.rfind(opening) > text.rfind(closing):
+            return Finding("fail", "unclosed_latex", opening, closing)
+    depth: Counter[str] = Counter()
+    for kind, name in _BEGIN_END.findall(text):
+        depth[name] += 1 if kind == "begin" else -1
+    unclosed = sorted(name for name, count in depth.items() if count > 0)
+    return Finding("fail", "unclosed_latex", unclosed[0], "closed") if unclosed else None
+
+
+def _unfinished(text: str) -> Finding | None:
+    line = text.rpartition("\n")[2].strip()
+    tail = line[-40:]
+    if _LIST_ITEM.match(line):
+        return None
+    if _DANGLING.search(tail) and not tail.endswith((":", "：")):
+        return Finding("fail", "unfinished_sentence", tail, "a finished sentence")
+    inner = len(_SENTENCE_END.findall(text))
+    ends_in_word = line[-1].isalpha()
+    if ends_in_word and inner >= 2 and len(line) > 60 and _SENTENCE_END.search(line):
+        return Finding("fail", "unfinished_sentence", tail, "a finished sentence")
+    return None

@@ -1,0 +1,77 @@
+"""RunSpecs: layers in order, and errors that say where and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from limoflow.errors import RunSpecError
+from limoflow.spec_file import load_spec
+
+MINIMAL = "name: small\nsources: [{path: 'lake/*.jsonl'}]\n"
+
+
+def written(folder: Path, text: str, name: str = "run.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_layers_override_each_other_in_order(tmp_path: Path) -> None:
+    profile = written(tmp_path, "seed: 1\nselect: {target: 10, reservoir: 7}\n", "profile.yaml")
+    path = written(tmp_path, MINIMAL + "select: {target: 20}\n")
+    assert load_spec(path, profile=profile).select.target == 20
+    spec = load_spec(path, ["select.target=30", "select.window.count=5"], profile=profile)
+    assert (spec.seed, spec.select.target, spec.select.reservoir) == (1, 30, 7)
+    assert spec.select.window.count == 5  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("selekt: {target: 5}\n", "selekt: unknown key; did you mean 'select'?"),
+        ("select: {targte: 5}\n", "select.targte: unknown key; did you mean 'target'?"),
+        ("score: {ifd: {modle: x}}\n", "score.ifd.modle: unknown key; did you mean 'model'?"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(RunSpecError) as caught:
+        load_spec(written(tmp_path, MINIMAL + text))
+    assert expected in str(caught.value)
+    assert "run.yaml" in str(caught.value)
+
+
+def test_an_unknown_key_in_a_list_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunSpecError, match=r"sources\.0\.pathh: unknown key; did you mean 'path'"):
+        load_spec(written(tmp_path, "name: a\nsources: [{path: x, pathh: y}]\n"))
+
+
+@pytest.mark.parametrize("text", ["select: {target: 0}\n", "select: {target: many}\n", "seed: -1\n"])
+def test_a_value_out_of_bounds_is_named_with_its_field(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RunSpecError, match=r"(select\.target|seed): .*\(value "):
+        load_spec(written(tmp_path, MINIMAL + text))
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "{", "name: [", "a: &x [*x]"])
+def test_what_is_no_mapping_or_no_yaml_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RunSpecError):
+        load_spec(written(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunSpecError, match=r"nothing\.yaml: no such file"):
+        load_spec(tmp_path / "nothing.yaml")
+
+
+def test_a_setting_without_value_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunSpecError, match="write key=value"):
+        load_spec(written(tmp_path, MINIMAL), ["select.target"])
+
+
+def test_switching_a_part_off_survives_the_way_through_the_topic(tmp_path: Path) -> None:
+    spec = load_spec(written(tmp_path, MINIMAL + "score: {ifd: null}\nselect: {near_duplicates: null}\n"))
+    again = type(spec).model_validate_json(spec.to_bytes())
+    assert again.score.ifd is None
+    assert again.select.near_duplicates is None
+    assert again.sha256() == spec.sha256()

@@ -1,0 +1,115 @@
+"""The health server: probes, scrapes, refusals and a prompt end."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from limoflow.errors import UsageError
+from limoflow.observe.health import HealthServer
+from limoflow.observe.metrics import Metrics
+
+
+@dataclass
+class Service:
+    server: HealthServer
+    state: dict[str, tuple[bool, str] | Exception]
+
+    def request(self, method: str, path: str, **headers: str) -> tuple[int, str, http.client.HTTPMessage]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+        try:
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(), answer.headers
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    state: dict[str, tuple[bool, str] | Exception] = {"ready": (True, "taking work"), "alive": (True, "loop turns")}
+
+    def check(name: str):
+        def run() -> tuple[bool, str]:
+            answer = state[name]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return run
+
+    metrics = Metrics()
+    metrics.finalized(9)
+    with HealthServer("127.0.0.1", 0, check("ready"), metrics.registry, alive=check("alive")) as server:
+        yield Service(server, state)
+
+
+@pytest.mark.parametrize(("path", "name"), [("/healthz", "alive"), ("/readyz", "ready")])
+def test_a_probe_says_yes_no_and_why(service, path, name):
+    good = service.state[name]
+    assert service.request("GET", path)[:2] == (200, f"{good[1]}\n")
+    service.state[name] = (False, "breaker of triton is open")
+    assert service.request("GET", f"{path}?verbose")[:2] == (503, "breaker of triton is open\n")
+    service.state[name] = RuntimeError("the check itself broke")
+    status, text, _ = service.request("GET", path)
+    assert (status, "RuntimeError: the check itself broke" in text) == (503, True)
+    service.state[name] = good
+    assert service.request("GET", path)[0] == 200
+
+
+def test_unready_is_not_dead(service):
+    service.state["ready"] = (False, "starting")
+    assert service.request("GET", "/readyz")[0] == 503
+    assert service.request("GET", "/healthz")[0] == 200
+
+
+def test_metrics_are_exposed_in_both_formats(service):
+    status, text, headers = service.request("GET", "/metrics")
+    assert status == 200
+    assert "limoflow_finalized_total 9.0" in text
+    assert headers["Content-Type"].startswith("text/plain")
+    _, text, headers = service.request("GET", "/metrics", Accept="application/openmetrics-text; version=1.0.0")
+    assert headers["Content-Type"].startswith("application/openmetrics-text")
+    assert text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
+def test_only_get_is_answered(service, method):
+    status, _, headers = service.request(method, "/readyz")
+    assert (status, headers["Allow"]) == (405, "GET")
+
+
+def test_an_unknown_path_is_named(service):
+    status, text, _ = service.request("GET", "/../etc/passwd")
+    assert status == 404
+    assert "/healthz, /readyz, /metrics" in text
+
+
+def test_a_silent_client_holds_up_nobody(service):
+    with socket.create_connection(("127.0.0.1", service.server.port)):
+        assert service.request("GET", "/healthz")[0] == 200
+
+
+def test_close_frees_the_port_even_while_a_client_is_silent():
+    server = HealthServer("127.0.0.1", 0, lambda: (True, "ok"), Metrics().registry)
+    with socket.create_connection(("127.0.0.1", server.port)):
+        begun = time.monotonic()
+        server.close()
+        server.close()
+        assert time.monotonic() - begun < 5
+    with HealthServer("127.0.0.1", server.port, lambda: (True, "ok"), Metrics().registry):
+        pass
+    assert "health" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_an_address_in_use_is_named_with_what_to_do():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=rf"127\.0\.0\.1:{port}.*LIMOFLOW_HTTP_PORT"):
+            HealthServer("127.0.0.1", port, lambda: (True, "ok"), Metrics().registry)
