@@ -11,23 +11,36 @@ from typing import Protocol
 import structlog
 
 from limoflow.errors import LimoflowError
+from limoflow.layer import LayerResult
 from limoflow.observe.health import HealthServer
 from limoflow.observe.logs import configure_logs
 from limoflow.observe.metrics import Metrics
 from limoflow.settings import ServiceSettings
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.types import Stage, Task, Transport
+from schemas.run import Run
+from schemas.sample import Sample
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceContext:
     """What a service is built from."""
 
+    name: str
     settings: ServiceSettings
     broker: BrokerSettings
     transport: Transport
     metrics: Metrics
     resources: ExitStack
+
+    def count(self, _sample: Sample, _run: Run, result: LayerResult) -> None:
+        """Count what a layer made of a sample."""
+        if self.name == "scorer":
+            for passed in result.passed:
+                self.metrics.scored(passed)
+        self.metrics.passed(self.name, len(result.passed))
+        for rejection in result.rejected:
+            self.metrics.rejected(self.name, rejection.reason)
 
 
 class Runner(Protocol):
@@ -52,17 +65,8 @@ def serve_stage(name: str, build: Callable[[ServiceContext], Stage]) -> int:
     def runners(context: ServiceContext) -> list[Runner]:
         from limoflow.stream.faust_runner import StageRunner
 
-        settings = context.settings
         stage = build(context)
-        return [
-            StageRunner(
-                stage,
-                context.broker,
-                in_flight=settings.in_flight,
-                observer=context.metrics,
-                datadir=settings.home / "faust" / settings.instance,
-            )
-        ]
+        return [StageRunner(stage, context.broker, in_flight=context.settings.in_flight, observer=context.metrics)]
 
     return _serve(name, runners)
 
@@ -96,7 +100,7 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
         resources.callback(transport.close)
         try:
             transport.ensure_topics()
-            runners += build(ServiceContext(settings, broker, transport, metrics, resources))
+            runners += build(ServiceContext(name, settings, broker, transport, metrics, resources))
             log.info("started", brokers=broker.bootstrap_servers)
             code = _run_together(runners)
         except LimoflowError as error:

@@ -18,7 +18,7 @@ from pathlib import Path
 from limoflow.errors import ModelBuildError
 from models.corpus import Corpus, sample_corpus
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 MANIFEST = "model.json"
 
 

@@ -76,6 +76,11 @@ class ModelCatalog:
             raise UsageError(f"model {name!r} is not under {self._folder}: build it, or resolve its path first")
         return found[0].parent
 
+    def models(self) -> list[tuple[str, Path]]:
+        """Return the name and the folder of every model known here, ordered by name."""
+        folders = sorted(path.parent for path in self._folder.glob("[0-9a-f]*/config.json"))
+        return [(model_name(folder.name), folder) for folder in folders]
+
     def _embedded(self, key: str) -> str:
         if not key:
             raise UsageError("model 'embedded' has no key yet: build it from the run's data, then name embedded:KEY")

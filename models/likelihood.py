@@ -93,7 +93,8 @@ class LikelihoodModel:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)).eval()
+        loaded: Any = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype))
+        self._model = loaded.eval()
         self._shape = shape
         self._bos = _first_token(self._tokenizer, path)
         positions = getattr(self._model.config, "max_position_embeddings", None) or MAX_CONTEXT

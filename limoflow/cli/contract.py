@@ -16,9 +16,13 @@ Folder = Annotated[Path, typer.Argument(help="Folder of the JSON Schemas.")]
 @app.command("export")
 def export_schemas(folder: Folder = Path("schemas/json")) -> None:
     """Write the JSON Schemas."""
-    from schemas.export_json import export
+    from schemas.export_json import BreakingChange, export
 
-    for path in export(folder):
+    try:
+        changed = export(folder)
+    except BreakingChange as error:
+        raise SchemaError(str(error)) from error
+    for path in changed:
         typer.echo(path)
 
 

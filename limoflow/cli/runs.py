@@ -41,8 +41,8 @@ def run(
     if local:
         from limoflow.wiring.local import run_local
 
-        with run_local(planned, home()) as (transport, results):
-            _conclude(transport, planned, results)
+        local_transport, results = run_local(planned, home())
+        _conclude(local_transport, planned, results)
         return
     with connected() as transport:
         _submit(transport, planned)

@@ -104,8 +104,8 @@ class ChatClient:
         raise AssertionError("at least one attempt")
 
     def _pause(self, attempt: int) -> float:
-        longest = min(LONGEST_BACKOFF, self._settings.backoff * 2 ** (attempt - 1))
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        longest = min(LONGEST_BACKOFF, self._settings.backoff * 2.0 ** (attempt - 1))
+        return longest * _half_to_one()
 
     async def _attempt(self, messages: Sequence[ChatMessage]) -> ChatAnswer:
         body = self._body(messages)
@@ -219,6 +219,10 @@ def _until(date: str, now: float) -> float:
     moment = parsedate_to_datetime(date)
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (aware - datetime.fromtimestamp(now, UTC)).total_seconds())
+
+
+def _half_to_one() -> float:
+    return random.uniform(0.5, 1.0)  # noqa: S311 - jitter
 
 
 def _limiter(per_minute: int | None) -> AsyncLimiter | None:

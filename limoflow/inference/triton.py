@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -112,8 +113,8 @@ class TritonModels:
         """
         try:
             await self._probe(model)
-        except ModelNotServed:
-            await self._load(model)
+        except ModelNotServed as error:
+            await self._reload(model, error)
 
     async def close(self) -> None:
         """Stop healing and close the connection."""
@@ -168,16 +169,17 @@ class TritonModels:
         try:
             await self._probe(model)
         except ModelNotServed as error:
-            try:
-                if _is_dead_stub(str(error)):
-                    await self._unload(model)
-                await self._load(model)
-            except LimoflowError:
-                return
+            with suppress(LimoflowError):
+                await self._reload(model, error)
         except LimoflowError:
             return
         finally:
             self._healed_at[model] = self._clock()
+
+    async def _reload(self, model: str, error: ModelNotServed) -> None:
+        if _is_dead_stub(str(error)):
+            await self._unload(model)
+        await self._load(model)
 
     async def _unload(self, model: str) -> None:
         call = self._client().unload_model(model, client_timeout=self._load_deadline)

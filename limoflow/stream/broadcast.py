@@ -37,6 +37,11 @@ class BroadcastReader:
         """Whether every partition has been read to its end once."""
         return not self._unread
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to follow."""
+        return self._consumer is None
+
     def poll(self, timeout_s: float) -> list[Record]:
         """Return what is new, in the order of each partition, waiting at most that long."""
         if self._consumer is None:
@@ -86,10 +91,9 @@ class BroadcastThread:
         """Begin to follow."""
         self._thread.start()
 
-    @property
-    def at_end(self) -> bool:
-        """Whether the topics have been read to their ends, and everything of it was observed."""
-        return self._read.is_set()
+    def wait_at_end(self, timeout_s: float) -> bool:
+        """Wait until the topics were read to their ends, all of it observed; say whether they are."""
+        return self._read.wait(timeout_s)
 
     def stop(self) -> None:
         """End the thread and disconnect."""
@@ -104,6 +108,8 @@ class BroadcastThread:
                     self._observe(records)
                 if self._reader.at_end:
                     self._read.set()
+                if self._reader.idle:
+                    return
         except Exception as error:  # noqa: BLE001 - handed to the thread that decides
             self._failed(error)
         finally:

@@ -29,6 +29,7 @@ from limoflow.stream.types import Record, Stage
 
 _LEAVE_S = 10.0
 _TELL_EVERY_S = 1.0
+_LOOK_EVERY_S = 0.2
 
 
 class StageRunner:
@@ -127,10 +128,9 @@ class StageRunner:
         return 0
 
     async def _work(self, engine: StageEngine, outbox: Outbox, following: BroadcastThread, datadir: str) -> None:
-        while not following.at_end and not self._over(engine):
-            await asyncio.sleep(0.02)
-        if self._over(engine):
-            return
+        while not await asyncio.to_thread(following.wait_at_end, _LOOK_EVERY_S):
+            if self._over(engine):
+                return
         app = stage_app(self._stage.name, self._broker, engine, datadir)
         self._add_intake(app, engine)
         try:
@@ -159,14 +159,14 @@ class StageRunner:
         app.agent(topic, name=f"{self._stage.name}.intake")(intake)
 
     async def _until_over(self, app: StageApp, engine: StageEngine) -> None:
-        waits = [asyncio.ensure_future(one) for one in (self._stopping.wait(), engine.failed(), app.wait_until_stopped())]
+        ends = (self._stopping.wait(), engine.failed(), app.wait_until_stopped())
+        waits = [asyncio.ensure_future(one) for one in ends]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for one in waits:
             one.cancel()
         if app.crash_reason is not None:
-            engine.fail(
-                DependencyUnavailable(f"the consumer of {self._stage.name!r} has ended: {app.crash_reason!r}; restart it")
-            )
+            reason = f"the consumer of {self._stage.name!r} has ended: {app.crash_reason!r}; restart the process"
+            engine.fail(DependencyUnavailable(reason))
 
     async def _drain(self, app: StageApp, engine: StageEngine, outbox: Outbox) -> None:
         deadline = time.monotonic() + self._drain_s

@@ -1,14 +1,13 @@
 """Faust's Kafka transport with the ordered ledger in place of Faust's own acknowledgements.
 
-Faust acks an event when its agent raises, when its generation is old, and over gaps of offsets in ways that pass records
-in flight. Here its acks do nothing: what is committed is what the ledger says. And the consumer reads committed records
-only, for samples.raw is written in transactions.
+Faust acks an event when its agent raises, when its generation is old, and over gaps of offsets in ways that pass
+records in flight. Here its acks do nothing: what is committed is what the ledger says. And the consumer reads
+committed records only, for samples.raw is written in transactions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import aiokafka
 import faust
@@ -19,7 +18,6 @@ from faust.types import TP
 
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.stage_engine import StageEngine
-from limoflow.stream.types import TopicPartition
 
 _REVOKE_S = 2.0
 
@@ -34,9 +32,9 @@ class StageApp(faust.App):
 class LedgerConsumerThread(AIOKafkaConsumerThread):
     """The thread of aiokafka's consumer."""
 
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002
         conf = self.app.conf
-        settings: BrokerSettings = self.app.broker_settings
+        settings = cast(StageApp, self.app).broker_settings
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
@@ -64,24 +62,23 @@ class LedgerConsumer(Consumer):
     def _new_consumer_thread(self) -> LedgerConsumerThread:
         return LedgerConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    def ack(self, message: Any) -> bool:
+    def ack(self, message: Any) -> bool:  # noqa: ARG002
         """Take no notice of an ack by Faust."""
         return False
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Take no notice of a gap: the ledger goes by the order of arrival."""
 
-    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002
         """Commit the finished prefix of every partition."""
-        engine: StageEngine = self.app.engine
-        positions: Mapping[TopicPartition, int] = engine.ledger.take()
+        positions = cast(StageApp, self.app).engine.ledger.take()
         if not positions:
             return False
         return bool(await self._commit({TP(one.topic, one.partition): end for one, end in positions.items()}))
 
     async def wait_empty(self) -> None:
         """Finish what can be finished soon, commit it, and forget the rest: the partitions are being taken away."""
-        engine: StageEngine = self.app.engine
+        engine = cast(StageApp, self.app).engine
         await engine.settled(_REVOKE_S)
         await self.commit()
         engine.ledger.forget()

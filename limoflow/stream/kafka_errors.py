@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaException, Message
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from limoflow.errors import DependencyUnavailable
@@ -40,7 +40,7 @@ def connect(settings: BrokerSettings) -> AdminClient:
     return admin
 
 
-def to_record(message: Message) -> Record:
+def to_record(message: Any) -> Record:
     """Return librdkafka's message as a record."""
     kind, timestamp = message.timestamp()
     headers = message.headers()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -16,13 +17,31 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from limoflow.errors import DependencyUnavailable, UsageError
 from limoflow.stream.kafka_errors import connect, quiet, to_record, unreachable
 from limoflow.stream.settings import MAX_MESSAGE_BYTES, BrokerSettings
 from limoflow.stream.topics_admin import ensure_topics
 from limoflow.stream.types import Emit, Record
+
+_BY_KEY = -1
+_OPEN_TRANSACTION_S = 3.0
+_ASK_AGAIN_S = 0.1
+_PASSING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._WAIT_COORD,
+    }
+)
 
 
 def partitions_of(admin: AdminClient | Consumer, topic: str, settings: BrokerSettings) -> list[TopicPartition]:
@@ -56,35 +75,49 @@ class KafkaOffsets:
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the committed offset of a group for each partition of a topic."""
         wanted = ConsumerGroupTopicPartitions(group, partitions_of(self._admin, topic, self._settings))
-        try:
-            answer = self._admin.list_consumer_group_offsets([wanted], request_timeout=self._settings.connect_timeout_s)
-            found = answer[group].result().topic_partitions
-        except KafkaException as error:
-            raise unreachable(self._settings, error.args[0].str()) from error
-        return {position.partition: max(0, position.offset) for position in found}
+        timeout = self._settings.connect_timeout_s
+
+        def ask() -> dict[int, int]:
+            answer = self._admin.list_consumer_group_offsets([wanted], request_timeout=timeout)[group]
+            return {one.partition: max(0, one.offset) for one in answer.result().topic_partitions}
+
+        return self._patiently(ask)
 
     def ends(self, topic: str) -> dict[int, int]:
         """Return the end offset of each partition, records of open transactions counted in."""
-        return self._list(topic, OffsetSpec.latest())
+        return self._list(topic, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def starts(self, topic: str) -> dict[int, int]:
         """Return the first offset of each partition that retention has left."""
-        return self._list(topic, OffsetSpec.earliest())
+        return self._list(topic, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     def _list(self, topic: str, which: OffsetSpec) -> dict[int, int]:
-        asked = {partition: which for partition in partitions_of(self._admin, topic, self._settings)}
-        try:
+        asked = dict.fromkeys(partitions_of(self._admin, topic, self._settings), which)
+
+        def ask() -> dict[int, int]:
             answers = self._admin.list_offsets(asked, request_timeout=self._settings.connect_timeout_s)
             return {partition.partition: answer.result().offset for partition, answer in answers.items()}
-        except KafkaException as error:
-            raise unreachable(self._settings, error.args[0].str()) from error
+
+        return self._patiently(ask)
+
+    def _patiently(self, ask: Callable[[], dict[int, int]]) -> dict[int, int]:
+        """Ask again while the broker is still finding its leaders: just created, or just started."""
+        deadline = time.monotonic() + self._settings.connect_timeout_s
+        while True:
+            try:
+                return ask()
+            except KafkaException as error:
+                if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+                    raise unreachable(self._settings, error.args[0].str()) from error
+            time.sleep(_ASK_AGAIN_S)
 
 
 class KafkaLogReader:
     """Reads committed records with a consumer of its own for each call."""
 
-    def __init__(self, settings: BrokerSettings) -> None:
+    def __init__(self, settings: BrokerSettings, offsets: KafkaOffsets) -> None:
         self._settings = settings
+        self._offsets = offsets
 
     def read(self, topics: Sequence[str], *, since_ms: int | None = None) -> Iterator[Record]:
         """Yield the committed records of the topics from the start (or a time) to the end as of this call.
@@ -107,15 +140,13 @@ class KafkaLogReader:
         timeout = self._settings.connect_timeout_s
         ends: dict[tuple[str, int], int] = {}
         begins = []
-        for partition in [one for topic in topics for one in partitions_of(consumer, topic, self._settings)]:
-            try:
-                first, end = consumer.get_watermark_offsets(partition, timeout=timeout)
-            except KafkaException as error:
-                raise unreachable(self._settings, error.args[0].str()) from error
-            if end > first:
-                ends[partition.topic, partition.partition] = end
-                start = OFFSET_BEGINNING if since_ms is None else since_ms
-                begins.append(TopicPartition(partition.topic, partition.partition, start))
+        for topic in topics:
+            # The admin's ends count open transactions in; those of a consumer that reads committed records do not.
+            starts = self._offsets.starts(topic)
+            for number, end in self._offsets.ends(topic).items():
+                if end > starts[number]:
+                    ends[topic, number] = end
+                    begins.append(TopicPartition(topic, number, OFFSET_BEGINNING if since_ms is None else since_ms))
         if since_ms is not None and begins:
             begins = [
                 begin for begin in consumer.offsets_for_times(begins, timeout=timeout) if begin.offset != OFFSET_END
@@ -126,29 +157,40 @@ class KafkaLogReader:
         return ends
 
     def _until(self, consumer: Consumer, ends: dict[tuple[str, int], int]) -> Iterator[Record]:
+        """Read to the ends; what an open transaction holds back is waited for only briefly.
+
+        A commit returns, and its positions can be seen, a moment before its records can.
+        """
         heard = time.monotonic()
+        held_back: set[tuple[str, int]] = set()
         while ends:
-            messages = consumer.consume(500, timeout=0.5)
+            messages = consumer.consume(500, timeout=0.1)
+            silence_s = time.monotonic() - heard
             if messages:
                 heard = time.monotonic()
-            elif time.monotonic() - heard > self._settings.connect_timeout_s:
+            elif silence_s > _OPEN_TRANSACTION_S and held_back >= ends.keys():
+                return
+            elif silence_s > max(self._settings.connect_timeout_s, 2 * _OPEN_TRANSACTION_S):
                 raise unreachable(self._settings, f"no records of {sorted({topic for topic, _ in ends})}")
             for message in messages:
-                yield from self._within(message, ends)
+                yield from self._within(message, ends, held_back)
 
-    def _within(self, message: Message, ends: dict[tuple[str, int], int]) -> Iterator[Record]:
+    def _within(
+        self, message: Any, ends: dict[tuple[str, int], int], held_back: set[tuple[str, int]]
+    ) -> Iterator[Record]:
         error = message.error()
         place = (message.topic(), message.partition())
-        if error is not None:
-            if error.code() == KafkaError._PARTITION_EOF:
-                ends.pop(place, None)
-            elif not error.retriable():
-                raise unreachable(self._settings, error.str())
-        elif place in ends:
+        if error is None and place in ends:
+            held_back.discard(place)
             if message.offset() < ends[place]:
                 yield to_record(message)
-            if message.offset() >= ends[place] - 1:
-                del ends[place]
+        elif error is not None and error.code() == KafkaError._PARTITION_EOF:
+            held_back.add(place)
+        elif error is not None and not error.retriable():
+            raise unreachable(self._settings, error.str())
+        after = message.offset() if error is not None else message.offset() + 1
+        if after is not None and after >= ends.get(place, after + 1):
+            del ends[place]
 
 
 class KafkaSender:
@@ -172,7 +214,7 @@ class KafkaSender:
             self._producer = Producer(self._settings.producer(error_cb=quiet))
         failures: list[KafkaError] = []
 
-        def delivered(error: KafkaError | None, _message: Message) -> None:
+        def delivered(error: KafkaError | None, _message: Message[Any, Any]) -> None:
             if error is not None:
                 failures.append(error)
 
@@ -189,7 +231,9 @@ class KafkaSender:
             self._producer.flush(self._settings.connect_timeout_s)
 
 
-def produce(producer: Producer, emit: Emit, on_delivery: object) -> None:
+def produce(
+    producer: Producer, emit: Emit, on_delivery: Callable[[KafkaError | None, Message[Any, Any]], None]
+) -> None:
     """Hand a record to the producer, waiting where its queue is full.
 
     Raises
@@ -197,11 +241,11 @@ def produce(producer: Producer, emit: Emit, on_delivery: object) -> None:
     UsageError
         When the record is larger than the broker takes, or its topic cannot be.
     """
+    partition = _BY_KEY if emit.partition is None else emit.partition
+    headers = list(emit.headers) or None
     while True:
         try:
-            producer.produce(
-                emit.topic, emit.value, emit.key, on_delivery=on_delivery, headers=list(emit.headers) or None
-            )
+            producer.produce(emit.topic, emit.value, emit.key, partition, on_delivery, headers=headers)
         except BufferError:
             producer.poll(0.05)
         except KafkaException as error:
@@ -231,7 +275,7 @@ class KafkaTransport:
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
         self._offsets = KafkaOffsets(settings, connect(settings))
-        self._reader = KafkaLogReader(settings)
+        self._reader = KafkaLogReader(settings, self._offsets)
         self._sender = KafkaSender(settings)
 
     def ensure_topics(self) -> None:

@@ -1,7 +1,7 @@
 """The ordered ledger: records finish in any order, acknowledgements move only over the finished prefix.
 
-A committed offset means that everything before it is done (promise G2, and the drain barrier). So a partition's position
-never passes a record that is still being handled, however many later ones are finished.
+A committed offset means that everything before it is done (promise G2, and the drain barrier). So a partition's
+position never passes a record that is still being handled, however many later ones are finished.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class OrderedLedger:
         return entry
 
     def finish(self, entry: Entry) -> None:
-        """Note that a record is done: its outputs are delivered. A second call, or one after `forget`, changes nothing."""
+        """Note that a record is done: its outputs are delivered. After `forget` this changes nothing."""
         entry.finished = True
         line = entry.line
         entries = line.entries
@@ -107,7 +107,7 @@ class OrderedLedger:
         return moved
 
     def forget(self, partitions: Iterable[TopicPartition] | None = None) -> None:
-        """Drop the partitions that were taken away (all of them by default); what is in flight of them counts no more."""
+        """Drop partitions that were taken away, all by default; what is in flight of them counts no more."""
         for partition in list(self._lines) if partitions is None else partitions:
             line = self._lines.pop(partition, None)
             if line is not None:

@@ -141,8 +141,13 @@ class LocalTransport:
             raise UsageError(f"topic {topic!r} does not exist; known: {', '.join(sorted(self._logs))}") from None
 
     def _append(self, emit: Emit, log: list[list[Record]]) -> tuple[TopicPartition, int]:
-        number = next(self._turns) % len(log) if emit.key is None else partition_of(emit.key, len(log))
+        number = self._place(emit, len(log))
         records = log[number]
         now = time.time_ns() // 1_000_000
         records.append(Record(emit.topic, number, len(records), emit.key, emit.value, emit.headers, now))
         return TopicPartition(emit.topic, number), len(records)
+
+    def _place(self, emit: Emit, partitions: int) -> int:
+        if emit.partition is not None:
+            return emit.partition
+        return next(self._turns) % partitions if emit.key is None else partition_of(emit.key, partitions)

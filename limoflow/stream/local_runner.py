@@ -11,10 +11,11 @@ from limoflow.errors import LimoflowError
 from limoflow.stream.local import LocalTransport
 from limoflow.stream.local_stage import LocalStageWorker
 from limoflow.stream.local_task import LocalTaskWorker
-from limoflow.stream.local_wait import listening, wait_for
+from limoflow.stream.local_wait import listening
 from limoflow.stream.observer import SilentObserver, StreamObserver
 from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.types import Stage, Task
+from limoflow.stream.waiting import wait_at_most
 
 
 class _Worker(Protocol):
@@ -92,7 +93,7 @@ class LocalRunner:
                     return
                 if deadline is not None and time.monotonic() > deadline:
                     raise TimeoutError(f"the condition did not hold within {timeout_s:g} s")
-                await wait_for(changed, 0.2)
+                await wait_at_most(changed, 0.2)
                 await asyncio.sleep(0.01)
         finally:
             unlisten()

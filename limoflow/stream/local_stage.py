@@ -7,11 +7,12 @@ import time
 from collections.abc import Sequence
 
 from limoflow.stream.local import LocalTransport
-from limoflow.stream.local_wait import listening, wait_for
+from limoflow.stream.local_wait import listening
 from limoflow.stream.observer import StreamObserver
 from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.stage_engine import Delivered, StageEngine
 from limoflow.stream.types import Emit, Stage, TopicPartition
+from limoflow.stream.waiting import wait_at_most
 
 _DRAIN_S = 10.0
 _FETCH = 64
@@ -59,7 +60,7 @@ class LocalStageWorker:
                 taken = await self._intake()
                 self._commit()
                 if not taken:
-                    await wait_for(changed, 0.2)
+                    await wait_at_most(changed, 0.2)
             await self._engine.drain(_DRAIN_S)
             self._commit()
         finally:
@@ -97,10 +98,8 @@ class LocalStageWorker:
     async def _room(self) -> None:
         """Wait for room, taking note of broadcast records meanwhile: they may be what the handlers wait for."""
         while self._engine.ledger.full and self._engine.failure is None:
-            try:
-                await asyncio.wait_for(self._engine.room(), 0.05)
-            except TimeoutError:
-                self._observe()
+            await self._engine.changed(0.05)
+            self._observe()
             self._commit()
 
     def _commit(self) -> None:

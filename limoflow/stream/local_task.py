@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from limoflow.errors import DependencyUnavailable
 from limoflow.stream.job_thread import JobThread
 from limoflow.stream.local import LocalTransport
-from limoflow.stream.local_wait import listening, wait_for
+from limoflow.stream.local_wait import listening
 from limoflow.stream.observer import StreamObserver
 from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.task_feed import TaskFeed
 from limoflow.stream.types import Emit, Record, Task, TopicPartition
+from limoflow.stream.waiting import wait_at_most
 
 _BATCH = 500
 _TICK_S = 0.2
@@ -50,20 +52,20 @@ class LocalTaskWorker:
         }
         self._jobs = JobThread(f"limoflow-{task.name}")
         self._stopping = asyncio.Event()
+        self._waits = 0
 
     async def run(self) -> None:
         """Work until `stop`, or until the task raises."""
         changed, unlisten = listening(self._transport)
-        waits = 0
         try:
             while not self._stopping.is_set():
                 try:
                     await self._begin()
-                    waits = await self._work(changed, waits)
+                    await self._work(changed)
                 except DependencyUnavailable as outage:
                     self._observer.retried(self.name, type(outage).__name__)
-                    await wait_for(self._stopping, self._policy.outage_pause(waits))
-                    waits += 1
+                    await wait_at_most(self._stopping, self._policy.outage_pause(self._waits))
+                    self._waits += 1
         finally:
             unlisten()
             self._jobs.close()
@@ -90,7 +92,7 @@ class LocalTaskWorker:
             for partition in restoring:
                 await self._handle(self._fetch(partition, self._feed.committed[partition]))
 
-    async def _work(self, changed: asyncio.Event, waits: int) -> int:
+    async def _work(self, changed: asyncio.Event) -> None:
         while not self._stopping.is_set():
             changed.clear()
             await self._observe()
@@ -98,10 +100,8 @@ class LocalTaskWorker:
             for partition in self._feed.partitions:
                 handled += await self._handle(self._fetch(partition, None))
             written = await self._transact(self._task.tick)
-            waits = 0
             if not handled and not written:
-                await wait_for(changed, _TICK_S)
-        return waits
+                await wait_at_most(changed, _TICK_S)
 
     def _fetch(self, partition: TopicPartition, below: int | None) -> list[Record]:
         offset = self._feed.positions[partition]
@@ -112,7 +112,7 @@ class LocalTaskWorker:
         for partition, offset in self._broadcast.items():
             records = self._transport.fetch(partition, offset, 1_000_000)
             if records:
-                await self._call(lambda records=records: self._task.observe(records))
+                await self._call(partial(self._task.observe, records))
                 self._broadcast[partition] = offset + len(records)
 
     async def _handle(self, records: Sequence[Record]) -> int:
@@ -131,13 +131,14 @@ class LocalTaskWorker:
             return 0
         ends: Mapping[TopicPartition, int] = self._transport.transact(emits, self.name, positions)
         self._feed.note_commit()
+        self._waits = 0
         self._observer.committed(self.name, time.perf_counter() - began)
         if ends:
             await self._call(lambda: self._task.delivered(ends))
         return len(emits)
 
     async def _call(self, job: Callable[[], T]) -> T:
-        """Run a method of the task in its thread; a crash waits for it, for a task is called from one place at a time."""
+        """Run a method of the task in its thread; a crash waits for its end, as two calls never overlap."""
         future = asyncio.wrap_future(self._jobs.submit(job))
         try:
             return await asyncio.shield(future)

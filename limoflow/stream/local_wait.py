@@ -19,11 +19,3 @@ def listening(transport: LocalTransport) -> tuple[asyncio.Event, Callable[[], No
 
     transport.listen(wake)
     return changed, lambda: transport.unlisten(wake)
-
-
-async def wait_for(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, at most that long."""
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return

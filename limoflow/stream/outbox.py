@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
@@ -27,7 +28,7 @@ class _Delivery:
         self.left = left
         self.done = done
 
-    def __call__(self, error: KafkaError | None, _message: Message) -> None:
+    def __call__(self, error: KafkaError | None, _message: Message[Any, Any]) -> None:
         self.outbox.under_way -= 1
         if error is not None:
             self.done(self.outbox.refusal(error))

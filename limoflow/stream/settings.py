@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from typing import Any, Literal, Self
 
@@ -87,6 +88,8 @@ class BrokerSettings(BaseSettings):
             "ssl.certificate.location": self.ssl_certificate_location,
             "ssl.key.location": self.ssl_key_location,
             "reconnect.backoff.max.ms": 2_000,
+            # Without it librdkafka writes to standard error on its own.
+            "logger": logging.getLogger("limoflow.stream.kafka"),
         }
         if self.security_protocol.startswith("SASL") and self.sasl_password is not None:
             config |= {

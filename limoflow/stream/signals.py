@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Have `stop` called on SIGTERM and SIGINT; outside the main thread, where Python allows no handlers, do nothing."""
+    """Have `stop` called on SIGTERM and SIGINT; does nothing outside the main thread, as Python does not allow it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -11,12 +11,17 @@ from limoflow.stream.ledger import Entry, OrderedLedger
 from limoflow.stream.observer import SilentObserver, StreamObserver
 from limoflow.stream.retry import Outcome, RetryPolicy, dead, settle
 from limoflow.stream.types import Emit, Record, Stage, TopicPartition
+from limoflow.stream.waiting import wait_at_most
 
 Delivered = Callable[[Exception | None], None]
 Write = Callable[[Sequence[Emit], Delivered], None]
 """Takes records, and what to call in the engine's event loop once all are delivered, or one is refused for good."""
 
 _BREATH = 32
+
+
+class _GivenUp(BaseException):
+    """The engine drains, and the record waits for a dependency that is out."""
 
 
 class StageEngine:
@@ -57,6 +62,7 @@ class StageEngine:
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._failed = asyncio.Event()
+        self._unsettled = 0
         self.failure: BaseException | None = None
 
     def start(self) -> None:
@@ -67,41 +73,34 @@ class StageEngine:
         """Begin a record; a repeat of one that is in flight or done is passed over."""
         entry = self.ledger.begin(TopicPartition(record.topic, record.partition), record.offset)
         if entry is not None:
+            self._unsettled += 1
             self._waiting.put_nowait((entry, record))
 
     async def room(self) -> None:
         """Wait until the ledger takes another record, or the engine fails."""
         while self.ledger.full and self.failure is None:
-            await self._change()
+            await self.changed(1.0)
 
-    async def drain(self, timeout_s: float) -> bool:
-        """Wait until nothing is in flight; what waits for a dependency that is out is given up.
+    async def changed(self, timeout_s: float) -> None:
+        """Wait until some record finishes or the engine fails, at most that long."""
+        self._changed.clear()
+        await wait_at_most(self._changed, timeout_s)
 
-        Returns
-        -------
-        bool
-            Whether everything that was begun is finished.
-        """
+    async def drain(self, timeout_s: float) -> None:
+        """Finish what is in handlers; give up what is only queued, or waits for a dependency that is out."""
         self._stopping.set()
-        return await self.settled(timeout_s)
+        await self.settled(timeout_s)
 
-    async def settled(self, timeout_s: float) -> bool:
-        """Wait until nothing is in flight, and say whether that was reached."""
+    async def settled(self, timeout_s: float) -> None:
+        """Wait until every record that was begun is finished or given up, at most that long."""
         deadline = time.monotonic() + timeout_s
-        while self.ledger.pending and self.failure is None and any(not worker.done() for worker in self._workers):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            try:
-                await asyncio.wait_for(self._change(), min(left, 0.2))
-            except TimeoutError:
-                continue
-        return not self.ledger.pending
+        while self._unsettled and self.failure is None and (left := deadline - time.monotonic()) > 0:
+            await self.changed(left)
 
     async def failed(self) -> BaseException:
         """Wait until the engine fails and return why."""
-        await self._failed.wait()
-        assert self.failure is not None
+        while self.failure is None:
+            await self._failed.wait()
         return self.failure
 
     def fail(self, error: BaseException) -> None:
@@ -117,15 +116,13 @@ class StageEngine:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
-    async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
-
     async def _work(self) -> None:
         handled = 0
         while True:
             entry, record = await self._waiting.get()
-            if entry.line.entries:
+            if self._stopping.is_set() or not entry.line.entries:
+                self._settled_one()
+            else:
                 await self._handle(entry, record)
             handled += 1
             if handled % _BREATH == 0:
@@ -135,6 +132,9 @@ class StageEngine:
         began = time.perf_counter()
         try:
             outcome = await settle(self._stage, record, self._policy, sleep=self._sleep, observer=self._observer)
+        except _GivenUp:
+            self._settled_one()
+            return
         except Exception as error:  # noqa: BLE001 - whatever settle lets through ends the process
             self.fail(error)
             return
@@ -160,7 +160,7 @@ class StageEngine:
             self._refused(entry, record, outcome, refusal)
 
     def _refused(self, entry: Entry, record: Record, outcome: Outcome, refusal: Exception) -> None:
-        """Dead-letter the record whose outputs no broker takes; end the process where that is no fault of the record."""
+        """Dead-letter the record whose outputs no broker takes; end the process where the record is not to blame."""
         if outcome.error is not None or not isinstance(refusal, UsageError):
             self.fail(refusal)
         else:
@@ -168,12 +168,13 @@ class StageEngine:
 
     def _finish(self, entry: Entry) -> None:
         self.ledger.finish(entry)
+        self._settled_one()
+
+    def _settled_one(self) -> None:
+        self._unsettled -= 1
         self._changed.set()
 
     async def _sleep(self, seconds: float) -> None:
         """Wait to try again; a stop ends the wait, and the record stays unacknowledged."""
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
-        raise asyncio.CancelledError
+        if await wait_at_most(self._stopping, seconds):
+            raise _GivenUp

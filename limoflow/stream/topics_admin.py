@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from limoflow.stream.kafka_errors import connect, unreachable
 from limoflow.stream.settings import MAX_MESSAGE_BYTES, BrokerSettings

@@ -123,6 +123,7 @@ class TransactionalWriter:
             try:
                 return call()
             except KafkaException as error:
+                import logging; logging.getLogger("dbg").warning("TX %s code=%s retri=%s abort=%s", error.args[0].str(), error.args[0].name(), error.args[0].retriable(), error.args[0].txn_requires_abort())
                 self._judge(error.args[0], error)
             self._give_up()
             time.sleep(_RETRY_S)

@@ -91,6 +91,8 @@ def _sample(line: bytes, source_ref: str, run_id: str) -> Sample:
 
 
 def _marked(rejection: Rejection) -> Sample:
+    if rejection.sample.metadata.filtering is not None:
+        return rejection.sample
     filtering = Filtering(selected=False, reason=rejection.reason, value=rejection.value, bound=rejection.bound)
     return rejection.sample.extended(filtering=filtering)
 

@@ -90,6 +90,7 @@ def write_release(release: Release, reader: LogReader, folder: Path, formats: Se
 def plan_models(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> dict[str, str]:
     """Return what the model names of a spec stand for, building the embedded model where one is named."""
     from models.catalog import ModelCatalog
+    from models.repository import install_language_model
 
     catalog = ModelCatalog(home.root)
     named = {
@@ -99,7 +100,10 @@ def plan_models(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> dict[str
     if "embedded" in named.values():
         key = build_embedded(spec, folder, home, tell).name
         named = {role: f"embedded:{key}" if model == "embedded" else model for role, model in named.items()}
-    return {role: catalog.resolve(_from(folder, model)) for role, model in named.items()}
+    resolved = {role: catalog.resolve(_from(folder, model)) for role, model in named.items()}
+    if "ifd" in resolved:
+        install_language_model(home.triton_repository, resolved["ifd"], catalog.path(resolved["ifd"]))
+    return resolved
 
 
 def _from(folder: Path, model: str) -> str:

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from limoflow.resources import resource
 from limoflow.settings import Home
 from limoflow.stack.kafka import KafkaBroker
 from limoflow.stack.ports import PortReservation
 from limoflow.stack.processes import ProcessSpec
 from limoflow.stack.readiness import answers_http
 from limoflow.stack.supervisor import Service, Supervisor
-from limoflow.stack.triton import TritonServer
+from limoflow.stack.triton import ServedModels, TritonServer
 
 SERVICES = ("ingestor", "generator", "verifier", "scorer", "selector", "exporter", "trainer")
 TRITON_VENV_VARIABLE = "LIMOFLOW_TRITON_VENV"
@@ -48,18 +47,14 @@ def triton_venv() -> Path:
 
 def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None]) -> None:
     """Start everything, call `started`, and keep it running until a signal; leaves no process behind."""
-    from models.repository import prepare
+    from models.precision import embedder_dtype
+    from models.repository import TEMPLATES, prepare
 
-    prepare(resource("models/triton"), home.triton_repository, catalog_root=home.root)
+    prepare(TEMPLATES, home.triton_repository, catalog_root=home.root, dtype=embedder_dtype())
     with Supervisor(home.stack) as supervisor:
         kafka = KafkaBroker(home.stack)
-        triton = TritonServer(
-            options.triton_venv,
-            home.triton_repository,
-            home.stack,
-            models=["embedder"],
-            packages=[resource("models"), resource("limoflow")],
-        )
+        served = ServedModels(home.triton_repository, ("embedder",), packages=_packages())
+        triton = TritonServer(options.triton_venv, served, home.stack)
         supervisor.start([Service.single(kafka.spec()), Service.single(triton.spec())])
         shared = _shared_environment(home, options, kafka.bootstrap, triton.grpc_address)
         supervisor.start(
@@ -70,6 +65,13 @@ def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None])
         )
         started()
         supervisor.run()
+
+
+def _packages() -> tuple[Path, ...]:
+    import limoflow
+    import models
+
+    return tuple(Path(str(package.__file__)).parent for package in (models, limoflow))
 
 
 def _shared_environment(home: Home, options: StackOptions, bootstrap: str, triton: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Protocol
 from limoflow.errors import UsageError
 from services.exporter.folder import Target
 from services.exporter.rows import ReleaseData
-from services.plugins import operators
+from limoflow.plugins import operators
 
 GROUP = "limoflow.formats"
 OWN = {

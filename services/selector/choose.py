@@ -131,7 +131,7 @@ class _Table:
             rank=rank,
             score=self.scores[pick.index],
             score_parts=self.parts[pick.index],
-            diversity_contribution=rounded(min(1.0, 1.0 - pick.similarity)),
+            diversity_contribution=rounded(1.0 - min(1.0, pick.similarity)),
             nearest=neighbour,
             value=rounded(pick.similarity),
             bound=self.rules.diversity.max_cosine,

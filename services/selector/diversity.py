@@ -31,9 +31,9 @@ class Pick:
     Attributes
     ----------
     similarity : float
-        The largest cosine to those chosen before it; 0 for the first.
+        The largest cosine to those chosen before it, at least 0.
     nearest : int or None
-        Which of those it was.
+        Which of those it was; None where the similarity is 0.
     filled : bool
         Whether it was too similar and only fills a quota.
     """
@@ -167,12 +167,16 @@ class _Walk:
         self.open -= 1
 
     def _largest(self, vectors: Vectors, start: int, end: int) -> tuple[Vectors, NDArray[np.int64]]:
-        """Return the largest product of each vector with the chosen ones from `start` to `end`, and which it was."""
+        """Return the largest product of each vector with the chosen ones from `start` to `end`, and which it was.
+
+        Nothing is less similar than 0: an opposite is as good as a stranger.
+        """
         if start == end:
             return np.zeros(len(vectors), dtype=np.float32), np.full(len(vectors), _NOTHING)
         products = vectors @ self._chosen[start:end].T
         where = products.argmax(axis=1)
-        return products[np.arange(len(vectors)), where], where + start
+        largest = products[np.arange(len(vectors)), where]
+        return np.maximum(largest, 0), np.where(largest > 0, where + start, _NOTHING)
 
     @staticmethod
     def _cosine(product: float) -> float:

@@ -54,19 +54,23 @@ class _Counts:
 
     def smoothed(self, keys: Integers, base: int, lower: Floats) -> Floats:
         """Return the interpolated probability of each n-gram, given that of the shorter one."""
-        counts = _look_up(self.keys, self.counts, keys)
-        totals = _look_up(self.contexts, self.totals, keys // base)
-        types = _look_up(self.contexts, self.types, keys // base)
-        seen = totals > 0
-        denominator = np.where(seen, totals + types, 1)
-        return np.where(seen, (counts + types * lower) / denominator, lower)
+        if not len(self.keys):
+            return lower
+        # Sorted questions are answered several times faster: their places lie side by side.
+        order = np.argsort(keys)
+        wanted = keys[order]
+        place, found = _places(self.keys, wanted)
+        context, seen = _places(self.contexts, wanted // base)
+        counts = np.where(found, self.counts[place], 0)
+        totals, types = self.totals[context], self.types[context]
+        smoothed = np.empty(len(keys))
+        smoothed[order] = np.where(seen, (counts + types * lower[order]) / (totals + types), lower[order])
+        return smoothed
 
 
-def _look_up(sorted_keys: Integers, values: Integers, wanted: Integers) -> Integers:
-    if not len(sorted_keys):
-        return np.zeros(len(wanted), dtype=np.int64)
+def _places(sorted_keys: Integers, wanted: Integers) -> tuple[Integers, NDArray[np.bool_]]:
     place = np.minimum(np.searchsorted(sorted_keys, wanted), len(sorted_keys) - 1)
-    return np.where(sorted_keys[place] == wanted, values[place], 0)
+    return place, sorted_keys[place] == wanted
 
 
 def _histories(texts: Ragged, start: int) -> tuple[Integers, Integers]:

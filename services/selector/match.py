@@ -1,8 +1,8 @@
-"""Match-fluency: does the answer belong to its instruction, and does it read like the others?
+"""Match-fluency: whether an answer belongs to its instruction, and reads like the others.
 
 [own] Two figures per sample: m, the cosine of the embeddings of instruction and response, and f, minus the response's
-mean negative log-likelihood under a cross-fitted trigram model. Each becomes a percentile rank among samples of the same
-domain and language; the smaller of the two is the score. f alone prefers mismatched pairs of fluent texts, m alone
+mean negative log-likelihood under a cross-fitted trigram model. Each becomes a percentile rank among samples of the
+same domain and language; the smaller of the two is the score. f alone prefers mismatched pairs of fluent texts, m alone
 fluent-looking nonsense: it is the minimum that finds noise.
 
 The ranks' tables and the trigram counts come from the window's uniform sample: of the distinct texts those with the
@@ -18,6 +18,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,9 +175,7 @@ def _terms(tokens: Integers, corpus: Corpus) -> set[str]:
     """Return the words of a text, and for characters their pairs, since one character says little."""
     vocabulary = corpus.vocabulary
     listed = [vocabulary[token] for token in tokens.tolist()]
-    pairs = {
-        left + right for left, right in zip(listed, listed[1:], strict=False) if _is_term(left) and _is_term(right)
-    }
+    pairs = {left + right for left, right in pairwise(listed) if _is_term(left) and _is_term(right)}
     return pairs | {word for word in listed if len(word) > 1 and _is_term(word)}
 
 

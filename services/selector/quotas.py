@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Literal
+
+Axis = Literal["domain", "difficulty"]
 
 
 def apportion(total: int, shares: Mapping[str, float], available: Mapping[str, int]) -> dict[str, int]:
@@ -64,7 +67,7 @@ def _largest_remainder(left: int, exact: Mapping[str, Fraction]) -> dict[str, in
 
 
 def stratum_quotas(
-    target: int, quotas: Mapping[str, Mapping[str, float]], available: Mapping[tuple[str, str], int]
+    target: int, quotas: Mapping[Axis, Mapping[str, float]], available: Mapping[tuple[str, str], int]
 ) -> dict[tuple[str, str], int]:
     """Divide a target over (domain, difficulty) strata.
 

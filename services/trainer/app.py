@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from limoflow.release_rows import RowPatience
 from limoflow.stream.dead_letters import dead_letter
 from limoflow.stream.types import Emit, LogReader, Record
@@ -17,9 +20,10 @@ def task(
     *,
     patience: RowPatience | None = None,
     on_step: OnStep | None = None,
+    base_path: Callable[[str], Path] = Path,
 ) -> TrainerTask:
     """Return the trainer. Call its `stop()` on SIGTERM; `on_step(release, step)` is for metrics."""
-    return TrainerTask(settings, reader, _dead_letter, patience, on_step)
+    return TrainerTask(settings, reader, _dead_letter, patience, on_step, base_path)
 
 
 def _dead_letter(record: Record, error: Exception) -> Emit:

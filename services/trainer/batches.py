@@ -12,6 +12,7 @@ from torch import Tensor
 from models.prompts import alpaca_prompt
 
 IGNORED = -100
+POOL_BATCHES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def batches(
     ----------
     rows : sequence of Encoded
     size : int
-        Rows of a batch; the last of an epoch may have fewer.
+        Rows of a batch; one of an epoch may have fewer.
     epochs : int
     seed : int
     padding : int
@@ -100,12 +101,22 @@ def batches(
     """
     position = 0
     for epoch in range(epochs):
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        order = torch.randperm(len(rows), generator=generator).tolist()
-        for start in range(0, len(rows), size):
+        for members in _order(rows, size, seed * 1_000_003 + epoch):
             if position >= skip:
-                yield collate([rows[index] for index in order[start : start + size]], padding)
+                yield collate([rows[index] for index in members], padding)
             position += 1
+
+
+def _order(rows: Sequence[Encoded], size: int, seed: int) -> list[list[int]]:
+    """Return a random order in batches of rows of similar length, which saves padding."""
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = torch.randperm(len(rows), generator=generator).tolist()
+    pool = size * POOL_BATCHES
+    chosen: list[list[int]] = []
+    for start in range(0, len(rows), pool):
+        near = sorted(shuffled[start : start + pool], key=lambda index: len(rows[index].ids))
+        chosen.extend(near[at : at + size] for at in range(0, len(near), size))
+    return [chosen[index] for index in torch.randperm(len(chosen), generator=generator).tolist()]
 
 
 def _prompt(tokenizer: Any, row: dict[str, Any]) -> list[int]:

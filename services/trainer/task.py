@@ -48,6 +48,8 @@ class TrainerTask:
         How long to look for rows.
     on_step : callable, optional
         Called with the release and each step, for metrics.
+    base_path : callable, optional
+        Returns the folder of the base model that a run names.
     clock : callable, optional
         Seconds that only grow.
     """
@@ -63,8 +65,10 @@ class TrainerTask:
         dead_letter: DeadLetterOf,
         patience: RowPatience | None = None,
         on_step: OnStep | None = None,
+        base_path: Callable[[str], Path] = Path,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._base_path = base_path
         self._settings = settings
         self._reader = reader
         self._dead_letter = dead_letter
@@ -154,7 +158,7 @@ class TrainerTask:
             self._wait_for_run(release)
         elif "base" in run.models:
             self._waiting_since.pop(release.release_id, None)
-            return Path(run.models["base"])
+            return self._base_path(run.models["base"])
         raise PoisonError(
             f"run {release.run_id!r} of release {release.release_id} names no base model (models.base); "
             "submit the run again, then replay this dead letter"

@@ -17,6 +17,7 @@ _STATED = re.compile(
 _SIGNED = re.compile(rf"(?<![\w.])([-−]?)\s*[$€£¥￥]?\s*(-?)({NUMBER})(?!\d)\s*(%|％)?")
 _RATIO = re.compile(rf"(?<![\w./])(-?)({NUMBER})\s*/\s*({NUMBER})(?![\w/])")
 _MATH = re.compile(r"\\[A-Za-z]|[\^_{}=√π∞∪∩≤≥]|\d\s*[A-Za-z](?![a-z])|\([^)]*,[^)]*\)|\[[^\]]*,")
+_OPERATION = re.compile(r"[-+*/=<>|!×÷]")
 _CHOICE = re.compile(r"^\(?([A-H])\)?[.:、)]?(?:\s|$)")
 _SPACED = re.compile(r"(?<=\d)[ \u00a0](?=\d{3}\b)")
 
@@ -30,7 +31,7 @@ class FinalAnswer:
 
 
 def final_answer(response: str) -> FinalAnswer | None:
-    r"""Return the last answer marked by `####`, `\boxed{}`, `The answer is`, `答案是`; else the last number, unmarked."""
+    r"""Return the last answer marked by `####`, `\boxed{}`, `The answer is`, `答案是`; else the last number."""
     if marks := _MARK.findall(response):
         return FinalAnswer(marks[-1].strip(), marked=True)
     if (boxed := _last_boxed(response)) is not None:
@@ -79,7 +80,7 @@ def plain_number(text: str) -> tuple[Fraction, int, bool] | None:
             value = to_fraction(ratio[2]) / bottom if bottom else None
             return None if value is None else (-value if ratio[1] else value, 0, False)
         numbers = list(_SIGNED.finditer(text))
-        if len(numbers) != 1 or "/" in text:
+        if len(numbers) != 1 or _OPERATION.search(_SIGNED.sub("", text)):
             return None
         match = numbers[0]
         value = to_fraction(match[3])

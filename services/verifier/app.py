@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from services.plugins import operators
+from limoflow.plugins import operators
 from services.verifier.checks import GROUP, OWN
 from services.verifier.handler import Verifier
 from services.verifier.settings import VerifierSettings

@@ -6,15 +6,16 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from limoflow.plugins import operators
 from schemas.run import RunSpec
 from schemas.sample import Sample
-from services.plugins import operators
 
 GROUP = "limoflow.checks"
 OWN = {
     "text_format": "services.verifier.text_format:TextFormat",
     "privacy": "services.verifier.privacy:Privacy",
     "code_static": "services.verifier.code_static:CodeStatic",
+    "sql_static": "services.verifier.sql_static:SqlStatic",
     "math_steps": "services.verifier.math_steps:MathSteps",
     "math_answer": "services.verifier.math_answer:MathAnswer",
 }
@@ -52,7 +53,7 @@ class Check(Protocol):
         """Tell whether the check says anything about this sample."""
         ...
 
-    def check(self, sample: Sample, options: Options) -> Finding | None | Awaitable[Finding | None]:
+    def check(self, sample: Sample, options: Options) -> Finding | Awaitable[Finding | None] | None:
         """Return the finding; None where there was nothing to check."""
         ...
 

@@ -13,7 +13,9 @@ _FENCE = re.compile(r"```[ \t]*([\w+#.-]*)[^\n]*\n(.*?)```", re.DOTALL)
 _PYTHON = frozenset({"python", "py", "python3"})
 _LOOKS_PYTHON = re.compile(r"^(?:def \w+\s*\(|class \w+.*:\s*$|import \w+|from \w[\w.]* import )", re.MULTILINE)
 _LOOKS_OTHER = re.compile(
-    r"[;{]\s*$|^#include|^\s*(?:public|private|const|let|var|function|package|using)\b", re.MULTILINE
+    r"[;{]\s*$|^\s*end\s*$|^\s*puts\b|=>| :: |^#include"
+    r"|^\s*(?:public|private|const|let|var|function|package|using)\b",
+    re.MULTILINE,
 )
 _MAX_CHARACTERS = 100_000
 
@@ -32,7 +34,7 @@ class CodeStatic:
         """Code, and whatever has a fenced block of Python."""
         return domain_in(sample, CODE_DOMAINS) or "```py" in sample.response
 
-    def check(self, sample: Sample, options: Options) -> Finding | None:
+    def check(self, sample: Sample, options: Options) -> Finding | None:  # noqa: ARG002 - the protocol's
         """Return the first fault, or None where no Python was found."""
         blocks = python_blocks(sample.response)
         if not blocks:
@@ -51,13 +53,13 @@ class CodeStatic:
 
 
 def python_blocks(text: str) -> list[str]:
-    """Return the Python of an answer: fenced blocks marked so or looking so, else the bare text if it is plainly code."""
+    """Return the Python of an answer: fenced blocks, else the bare text if it is plainly code."""
     fenced = _FENCE.findall(text)
     if fenced:
         return [
             code
             for language, code in fenced
-            if (language.casefold() in _PYTHON or not language and _is_python(code)) and ">>>" not in code
+            if (language.casefold() in _PYTHON or (not language and _is_python(code))) and ">>>" not in code
         ]
     return [text] if _is_python(text) else []
 

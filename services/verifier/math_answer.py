@@ -1,4 +1,4 @@
-"""Does the final answer agree with the reference?"""
+"""Agreement of the final answer with the reference."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MathAnswer:
         reference = sample.metadata.reference
         return reference is not None and bool(reference.answer) and domain_in(sample, MATH_DOMAINS)
 
-    def check(self, sample: Sample, options: Options) -> Finding | Awaitable[Finding]:
+    def check(self, sample: Sample, options: Options) -> Finding | Awaitable[Finding]:  # noqa: ARG002 - the protocol's
         """Compare without algebra where that is certain, else ask a worker."""
         reference = sample.metadata.reference
         gold_text = (reference.answer if reference else None) or ""

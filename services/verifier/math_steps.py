@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from schemas.sample import Sample
 from services.arithmetic import NUMBER, ExpressionError, agrees, evaluate, to_fraction
-from services.steps import FINAL, Step, notes, plain_steps
+from services.steps import FINAL, NOTE, Step, notes, plain_steps
 from services.verifier.checks import MATH_DOMAINS, PASS, Finding, Options, domain_in
-
 
 _NUMBERS = re.compile(NUMBER)
 _FRACTION_DIVISOR = re.compile(r"/\s*(\d+\s*/\s*\d+)")
@@ -29,11 +28,14 @@ class MathSteps:
 
     def applies(self, sample: Sample) -> bool:
         """Mathematics, and whatever carries `<<...>>` notes."""
-        return domain_in(sample, MATH_DOMAINS) or "<<" in sample.response
+        return domain_in(sample, MATH_DOMAINS) or NOTE.search(sample.response) is not None
 
-    def check(self, sample: Sample, options: Options) -> Finding | None:
+    def check(self, sample: Sample, options: Options) -> Finding | None:  # noqa: ARG002 - the protocol's
         """Return the first wrong step, a pass, or None where no step was written."""
         text = sample.response
+        # Elsewhere `<<` is an operator, as in C++.
+        if text.rfind("<<") > text.rfind(">>") and domain_in(sample, MATH_DOMAINS):
+            return Finding("fail", "unclosed_note", text[text.rfind("<<") :][:80], ">>")
         checked = 0
         for step in _steps(text):
             sound = step_is_sound(step)
@@ -96,11 +98,10 @@ def _wrong(step: Step) -> Finding:
 
 
 def _underived(text: str) -> Finding | None:
-    final = None
-    for final in FINAL.finditer(text):
-        pass
-    if final is None:
+    finals = list(FINAL.finditer(text))
+    if not finals:
         return None
+    final = finals[-1]
     value = abs(to_fraction(final[1].lstrip("-")))
     body = text[: final.start()]
     numbers = [

@@ -8,19 +8,22 @@ from collections.abc import Iterator
 from datetime import date
 
 from schemas.sample import Sample
-from services.verifier.checks import PASS, Finding, Options
+from services.verifier.checks import CODE_DOMAINS, PASS, Finding, Options, domain_in
 
-_EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@((?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24})(?![\w-])")
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9_.+-])[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}@((?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24})(?![A-Za-z0-9_-])"
+)
 _RESERVED = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net)|test|invalid|localhost|example)$", re.IGNORECASE)
 _CHINESE_MOBILE = re.compile(r"(?<![\d.])(?:\+?86[- ]?)?1[3-9]\d{9}(?![\d.]*\d)")
 _CHINESE_ID = re.compile(r"(?<!\d)[1-9]\d{16}[\dXx](?!\d)")
 _CARD = re.compile(r"(?<![\d.])(?:\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}|\d{15,19})(?![\d.]*\d)")
 _PHONE = re.compile(
-    r"(?<![\w.])(?:\+[1-9]\d{0,2}[ -]\(?\d{1,4}\)?(?:[ -]\d{2,4}){2,4}|\(\d{3}\) ?\d{3}-\d{4}|\d{3}-\d{3}-\d{4})(?![\w-])"
+    r"(?<![A-Za-z0-9_.])(?:\+[1-9]\d{0,2}[ -]\(?\d{1,4}\)?(?:[ -]\d{2,4}){2,4}|\(\d{3}\) ?\d{3}-\d{4}"
+    r"|\d{3}-\d{3}-\d{4})(?![A-Za-z0-9_-])"
 )
-_IP = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)")
+_IP = re.compile(r"(?<![A-Za-z0-9_.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)")
 _KEY = re.compile(
-    r"\b(?:sk-[A-Za-z0-9_-]{20,}|ghp_[A-Za-z0-9]{36}|github_pat_\w{22,}|AKIA[0-9A-Z]{16}|xox[abpr]-[\w-]{10,}"
+    r"(?<![A-Za-z0-9_])(?:sk-[A-Za-z0-9_-]{20,}|ghp_[A-Za-z0-9]{36}|github_pat_\w{22,}|AKIA[0-9A-Z]{16}|xox[abpr]-[\w-]{10,}"
     r"|AIza[\w-]{35}|hf_[A-Za-z0-9]{30,})|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----"
 )
 _EXPRESSION = re.compile(r"[-+*/=×÷<>]\s*$")
@@ -31,35 +34,39 @@ _ANY = re.compile(r"@|\d{7}|\d[- .)]\d{3}|\d\.\d{1,3}\.|sk-|ghp_|github_pat_|AKI
 class Privacy:
     """E-mail, phone, Chinese mobile and id (checksum), bank card (Luhn), public IPv4 address, API keys.
 
-    Options: `kinds`, a list of those to look for (all by default). Addresses that standards reserve for examples
-    (RFC 2606), and private or documentation IP ranges, are nobody's and pass.
+    Options: `kinds`, a list of those to look for (all by default); `reserved`, whether addresses and numbers that are
+    set aside for examples (RFC 2606, 555-01xx) count too: by default in prose, where a model would learn to write
+    personal data, and not in answers that are code, where they are the usual placeholders. Private IP ranges never
+    count.
     """
 
     name = "privacy"
     version = "1"
     order = 20
 
-    def applies(self, sample: Sample) -> bool:
+    def applies(self, sample: Sample) -> bool:  # noqa: ARG002 - the protocol's
         """Every sample."""
         return True
 
     def check(self, sample: Sample, options: Options) -> Finding:
         """Return the first finding; the evidence never repeats the datum itself."""
         wanted = options.get("kinds")
+        code = domain_in(sample, CODE_DOMAINS)
         for part, text in (("instruction", sample.instruction), ("response", sample.response)):
             if _ANY.search(text) is None:
                 continue
-            for kind in personal_data(text):
+            reserved = bool(options.get("reserved", not (code and part == "response")))
+            for kind in personal_data(text, reserved=reserved):
                 if wanted is None or kind in wanted:
                     return Finding("fail", kind, 1, 0, f"in the {part}")
         return PASS
 
 
-def personal_data(text: str) -> Iterator[str]:
-    """Yield the kinds of personal data that a text holds, in a fixed order."""
+def personal_data(text: str, *, reserved: bool) -> Iterator[str]:
+    """Yield the kinds of personal data that a text holds, in a fixed order; `reserved`: examples count too."""
     if _KEY.search(text):
         yield "api_key"
-    if any(not _RESERVED.search(match[1]) for match in _EMAIL.finditer(text)):
+    if any(reserved or not _RESERVED.search(match[1]) for match in _EMAIL.finditer(text)):
         yield "email"
     if any(is_chinese_id(match[0]) for match in _CHINESE_ID.finditer(text)):
         yield "chinese_id"
@@ -67,7 +74,10 @@ def personal_data(text: str) -> Iterator[str]:
         yield "bank_card"
     if any(not _in_expression(text, match.start()) for match in _CHINESE_MOBILE.finditer(text)):
         yield "chinese_mobile"
-    if any(_is_phone(match[0]) and not _in_expression(text, match.start()) for match in _PHONE.finditer(text)):
+    if any(
+        _is_phone(match[0], reserved=reserved) and not _in_expression(text, match.start())
+        for match in _PHONE.finditer(text)
+    ):
         yield "phone"
     if any(_is_public(match[0]) for match in _IP.finditer(text)):
         yield "ip_address"
@@ -98,13 +108,13 @@ def is_luhn(digits: str) -> bool:
 
 def _is_card(text: str) -> bool:
     digits = re.sub(r"\D", "", text)
-    return 15 <= len(digits) <= 19 and digits[0] in "3456" and len(set(digits)) > 2 and is_luhn(digits)
+    return 15 <= len(digits) <= 19 and digits[0] in "3456" and len(set(digits)) > 1 and is_luhn(digits)
 
 
-def _is_phone(text: str) -> bool:
+def _is_phone(text: str, *, reserved: bool) -> bool:
     digits = re.sub(r"\D", "", text)
     # North America's 555-01xx numbers are reserved for fiction.
-    return 10 <= len(digits) <= 15 and digits[-7:-2] != "55501"
+    return 10 <= len(digits) <= 15 and (reserved or digits[-7:-2] != "55501")
 
 
 def _is_public(text: str) -> bool:

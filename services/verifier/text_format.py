@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from schemas.sample import Sample
-from services.verifier.checks import PASS, Finding, Options
+from services.verifier.checks import CODE_DOMAINS, PASS, Finding, Options, domain_in
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 # UTF-8 read as Latin-1 or Windows-1252: a lead byte as a letter, followed by a continuation byte as a sign.
@@ -18,10 +18,11 @@ _BEGIN_END = re.compile(r"\\(begin|end)\{([a-zA-Z*]+)\}")
 _SENTENCE_END = re.compile(r"[.!?。！？…](?=[\s\"'”’)）\]]|$)|[。！？]")
 _LIST_ITEM = re.compile(r"^\s*(?:[-*•+>|#]|\d{1,3}[.)、]|[A-Za-z][.)]|\(?[a-z0-9]\))")
 _DANGLING = re.compile(
-    r"(?:[,，、;；:(\[{（+=*/]|\b(?:a|an|the|and|or|but|of|to|in|for|with|by|from|is|are|was|were|because|that|which|into|"
+    r"(?:[,，、(\[{（]|\b(?:a|an|the|and|or|but|of|to|in|for|with|by|from|is|are|was|were|because|that|which|into|"
     r"their|his|her|its|your|our|my))$",
     re.IGNORECASE,
 )
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _LONG = 120
 _GRAM = 5
 
@@ -37,7 +38,7 @@ class TextFormat:
     version = "1"
     order = 10
 
-    def applies(self, sample: Sample) -> bool:
+    def applies(self, sample: Sample) -> bool:  # noqa: ARG002 - the protocol's
         """Every sample."""
         return True
 
@@ -106,11 +107,13 @@ def _truncation(sample: Sample) -> Finding | None:
     fences = text.count("```")
     if fences % 2:
         return Finding("fail", "unclosed_fence", fences, fences + 1)
+    if domain_in(sample, CODE_DOMAINS):
+        return None
     if "\\" in text and (fault := _unclosed_latex(text)) is not None:
         return fault
-    if fences or len(text) < _LONG or "\ndef " in text or ";\n" in text:
+    if fences or "\ndef " in text or ";\n" in text:
         return None
-    return _unfinished(text)
+    return _unfinished_list(text) or _unfinished(text)
 
 
 def _unclosed_latex(text: str) -> Finding | None:
@@ -126,15 +129,28 @@ def _unclosed_latex(text: str) -> Finding | None:
     return Finding("fail", "unclosed_latex", unclosed[0], "closed") if unclosed else None
 
 
+def _unfinished_list(text: str) -> Finding | None:
+    """Find a last item that lacks the full stop which every other item has."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    items = [line for line in lines if _LIST_ITEM.match(line)]
+    if len(items) < 2 or items[-1] is not lines[-1] or not lines[-1][-1].isalpha():
+        return None
+    if all(line[-1] in ".。！!？?" for line in items[:-1]):
+        return Finding("fail", "unfinished_sentence", lines[-1][-40:], "a finished sentence")
+    return None
+
+
 def _unfinished(text: str) -> Finding | None:
     line = text.rpartition("\n")[2].strip()
     tail = line[-40:]
-    if _LIST_ITEM.match(line):
+    chinese = _CHINESE.search(line) is not None
+    if _LIST_ITEM.match(line) or (len(text) < _LONG and not chinese):
         return None
-    if _DANGLING.search(tail) and not tail.endswith((":", "：")):
+    if _DANGLING.search(tail):
         return Finding("fail", "unfinished_sentence", tail, "a finished sentence")
     inner = len(_SENTENCE_END.findall(text))
-    ends_in_word = line[-1].isalpha()
-    if ends_in_word and inner >= 2 and len(line) > 60 and _SENTENCE_END.search(line):
+    # Chinese full stops are written without fail; English answers often end in a name or a value.
+    enough = inner >= 1 if chinese else inner >= 2 and len(line) > 60 and _SENTENCE_END.search(line)
+    if enough and line[-1].isalpha():
         return Finding("fail", "unfinished_sentence", tail, "a finished sentence")
     return None

@@ -160,7 +160,7 @@ def test_an_installed_plug_in_is_found_and_one_that_cannot_be_imported_is_named(
     assert check_formats(["loud"]) == []
     folder = write_release(RELEASE, log_of(RELEASE, SAMPLES), tmp_path / "out", ["loud"])
     assert orjson.loads((folder / "export.json").read_bytes())["formats"] == {"loud": ["loud/rows.txt"]}
-    with pytest.raises(UsageError, match="'gone'.*cannot be loaded"):
+    with pytest.raises(UsageError, match=r"'gone'.*cannot be loaded"):
         load_formats(["gone"])
 
 

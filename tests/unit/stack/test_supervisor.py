@@ -220,6 +220,7 @@ def test_down_without_a_stack_does_nothing(tmp_path: Path) -> None:
     assert not down(tmp_path / "nowhere")
 
 
+@pytest.mark.timeout(60)  # a tenth of the grace time that would pass otherwise
 def test_a_second_request_to_stop_does_not_wait_for_the_grace_time(tmp_path: Path) -> None:
     trapped = tmp_path / "trapped"
     stubborn = spec(tmp_path, STUBBORN, trapped, name="stubborn", ready=trapped.exists, stop_grace_s=600.0)

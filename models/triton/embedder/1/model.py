@@ -23,10 +23,13 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request with its embeddings or its own error; never raise."""
-        return answer_requests(requests, self._questions, self._model.embed, self._response, _refusal)
+        return answer_requests(requests, self._questions, self._embed, self._response, _refusal)
 
     def _questions(self, request: Any) -> list[str]:
         return texts_of(backend.get_input_tensor_by_name(request, "TEXT").as_numpy())
+
+    def _embed(self, texts: list[str]) -> list[Any]:
+        return list(self._model.embed(texts))
 
     def _response(self, embeddings: Any) -> Any:
         return backend.InferenceResponse([backend.Tensor("EMBEDDING", np.stack(embeddings))])

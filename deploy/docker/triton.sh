@@ -1,0 +1,29 @@
+#!/bin/sh
+# Serves the model repository below LIMOFLOW_HOME with the Triton binary of the nvidia-pytriton wheel.
+set -eu
+home="${LIMOFLOW_HOME:-/var/lib/limoflow}"
+eval "$(python - "$home" <<'PYTHON'
+import shlex
+import sys
+from pathlib import Path
+
+from limoflow.stack.triton import assemble_backends, find_triton
+from models.repository import TEMPLATES, prepare
+
+home = Path(sys.argv[1])
+found = find_triton(Path("/opt/limoflow"))
+prepare(TEMPLATES, home / "triton", catalog_root=home)
+backends = assemble_backends(found, Path("/tmp/backends"))
+for name, value in {
+    "server": found.binary,
+    "backends": backends,
+    "libraries": f"{found.library}:{found.libraries}",
+}.items():
+    print(f"{name}={shlex.quote(str(value))}")
+PYTHON
+)"
+export LD_LIBRARY_PATH="$libraries" OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+exec "$server" --model-repository="$home/triton" --backend-directory="$backends" \
+    --model-control-mode=explicit --load-model='*' --exit-timeout-secs=10 --disable-auto-complete-config \
+    --http-address=0.0.0.0 --http-port=8000 --grpc-address=0.0.0.0 --grpc-port=8001 \
+    --metrics-address=0.0.0.0 --metrics-port=8002

@@ -1,0 +1,1 @@
+"""The stream runtime: the only place that knows Kafka."""

@@ -1,0 +1,47 @@
+"""The layers with concrete settings and models."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from limoflow.inference.types import ScoringModels
+from limoflow.layer import Layer
+from limoflow.settings import Home
+
+
+def in_process_models(home: Home) -> ScoringModels:
+    """Return the scoring models inside this process."""
+    from models.catalog import ModelCatalog
+    from models.embedding import embedder_path
+    from models.in_process import InProcessModels
+    from models.precision import embedder_dtype
+
+    return InProcessModels(ModelCatalog(home.root).path, embedder_path(), embedder_dtype())
+
+
+@asynccontextmanager
+async def open_layer(name: str, home: Home) -> AsyncIterator[Layer]:
+    """Open the layer `generate`, `verify` or `score`, its models in this process, and close it afterwards."""
+    if name == "generate":
+        from services.generator.app import layer as generator
+
+        generating = generator()
+        yield generating
+        await generating.close()
+    elif name == "verify":
+        from services.verifier.app import layer as verifier
+
+        verifying = verifier()
+        try:
+            yield verifying
+        finally:
+            await verifying.close()
+    else:
+        from services.scorer.app import layer as scorer
+
+        models = in_process_models(home)
+        try:
+            yield scorer(models)
+        finally:
+            await models.close()

@@ -1,0 +1,72 @@
+"""All services in one process: no Kafka, no Triton, the same handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+
+from limoflow.following import run_progress
+from limoflow.layer import LayerStage
+from limoflow.observe.progress import Progress
+from limoflow.progress_of import Results, results_of
+from limoflow.runs import RunRegistry
+from limoflow.settings import Home
+from limoflow.stream.local import LocalTransport
+from limoflow.stream.local_runner import LocalRunner
+from limoflow.stream.types import Task, Transport
+from limoflow.wiring.layers import open_layer
+from limoflow.wiring.plan import run_emit
+from schemas.run import Run
+from schemas.topics import CANDIDATE, RAW, SCORED, VERIFIED
+
+LAYERS = (("generate", RAW, CANDIDATE), ("verify", CANDIDATE, VERIFIED), ("score", VERIFIED, SCORED))
+
+
+def run_local(run: Run, home: Home) -> tuple[Transport, Results]:
+    """Run to the end in this process; return the transport, for the audit, and what the run produced."""
+    transport = LocalTransport()
+    transport.ensure_topics()
+    results = asyncio.run(_run(run, home, transport))
+    return transport, results
+
+
+async def _run(run: Run, home: Home, transport: LocalTransport) -> Results:
+    async with AsyncExitStack() as resources:
+        runner = LocalRunner(transport)
+        for name, topic, output in LAYERS:
+            layer = await resources.enter_async_context(open_layer(name, home))
+            runner.add_stage(LayerStage(layer, topic, output, RunRegistry()))
+        for task in _tasks(home, transport):
+            runner.add_task(task)
+        transport.send([run_emit(run)])
+        progress = resources.enter_context(Progress(run.run_id, stream=sys.stderr))
+
+        def finished() -> bool:
+            results = results_of(transport, run.run_id)
+            done, total, fields = run_progress(transport.offsets, results)
+            progress.update(done, total, **fields)
+            return results.finished(run)
+
+        try:
+            await runner.run_until(finished)
+        finally:
+            await runner.stop()
+    return results_of(transport, run.run_id)
+
+
+def _tasks(home: Home, transport: LocalTransport) -> list[Task]:
+    from models.catalog import ModelCatalog
+    from services.exporter.app import ExporterSettings
+    from services.exporter.app import task as exporter
+    from services.ingestor.app import task as ingestor
+    from services.selector.app import tasks as selector
+    from services.trainer.app import TrainerSettings
+    from services.trainer.app import task as trainer
+
+    return [
+        ingestor(None, transport.reader),
+        *selector(offsets=transport.offsets),
+        exporter(ExporterSettings(folder=home.releases), transport.reader),
+        trainer(TrainerSettings(folder=home.adapters), transport.reader, base_path=ModelCatalog(home.root).path),
+    ]

@@ -1,0 +1,1 @@
+"""The generator: originals pass, and strategies make children of them."""

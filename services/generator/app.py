@@ -1,0 +1,57 @@
+"""Wiring of the generator."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any
+
+from limoflow.inference.chat_types import Chat, ChatSettings
+from limoflow.plugins import operators
+from schemas.run import Chat as Endpoint
+from services.generator.handler import Generator
+from services.generator.settings import GeneratorSettings
+from services.generator.strategies import GROUP, OWN
+
+
+def layer(
+    settings: GeneratorSettings | None = None,
+    chat: Callable[[Endpoint], Chat] | None = None,
+    on_refusal: Callable[[str, str], None] | None = None,
+) -> Generator:
+    """Return the generator with every strategy that is installed.
+
+    Parameters
+    ----------
+    chat : callable, optional
+        Makes the client of an endpoint, which `self_instruct` asks; `await layer.close()` closes it.
+    on_refusal : callable, optional
+        Called with strategy and reason for every child that was not made.
+    """
+    offered: dict[str, Any] = {"settings": settings or GeneratorSettings(), "chat": chat or chat_client}
+    strategies = {}
+    for name, point in operators(GROUP, OWN).items():
+        kind = point.load()
+        wanted = inspect.signature(kind).parameters
+        strategies[name] = kind(**{key: value for key, value in offered.items() if key in wanted})
+    return Generator(strategies, on_refusal)
+
+
+def chat_client(endpoint: Endpoint) -> Chat:
+    """Return the client of the endpoint that a run names; without its key in the environment, none is sent."""
+    from limoflow.inference.chat import ChatClient
+
+    settings = ChatSettings(
+        base_url=endpoint.base_url,
+        model=endpoint.model,
+        api_key_env=endpoint.api_key_env if os.environ.get(endpoint.api_key_env) else "",
+        temperature=endpoint.temperature,
+        max_tokens=endpoint.max_tokens,
+        timeout=endpoint.timeout_seconds,
+        total_timeout=5 * endpoint.timeout_seconds,
+        concurrency=endpoint.concurrency,
+        requests_per_minute=endpoint.requests_per_minute,
+        tokens_per_minute=endpoint.tokens_per_minute,
+    )
+    return ChatClient(settings)

@@ -1,0 +1,96 @@
+"""Files on local paths, globs and fsspec addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from limoflow.errors import DependencyUnavailable
+from schemas.run import Source
+from services.ingestor.formats import reader_of
+from services.ingestor.sources import Row, SourceError, Unit
+
+_WILD = frozenset("*?[")
+_UNFINISHED = (".tmp", ".part", ".crdownload")
+
+
+class Files:
+    """The source kind `files`."""
+
+    def units(self, source: Source) -> list[Unit]:
+        """Return the matching files; a folder stands for all files below it.
+
+        Hidden files (`.` or `_` first) and unfinished ones (.tmp, .part, .crdownload) are passed over.
+        """
+        with _outages(source.path):
+            filesystem, pattern = _filesystem(source.path)
+            root, found = _matches(filesystem, pattern)
+        units = [
+            Unit(_relative(name, root), name, int(detail.get("size") or 0))
+            for name, detail in found.items()
+            if detail.get("type") == "file" and _is_finished(_relative(name, root))
+        ]
+        if not units:
+            raise SourceError(f"no file matches {source.path!r}: check the path, or wait for files with follow: true")
+        return sorted(units)
+
+    def rows(self, unit: Unit, source: Source, position: int, number: int) -> Iterator[Row]:
+        """Yield the rows of one file, by its extension."""
+        read = reader_of(unit.name)
+        with _outages(unit.address):
+            filesystem, _ = _filesystem(source.path)
+            with _opened(filesystem, unit) as stream:
+                yield from read(stream, unit, position, number)
+
+
+@contextmanager
+def _outages(address: str) -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionError, TimeoutError) as error:
+        raise DependencyUnavailable(f"the store of {address!r} does not answer: {error}") from error
+    except OSError as error:
+        raise SourceError(f"cannot read {address!r}: {error.strerror or error}") from error
+
+
+def _filesystem(path: str) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        filesystem, pattern = fsspec.core.url_to_fs(path)
+    except (ValueError, ImportError) as error:
+        raise SourceError(f"cannot open {path!r}: {error}") from error
+    return filesystem, str(pattern)
+
+
+def _matches(filesystem: Any, pattern: str) -> tuple[str, dict[str, dict[str, Any]]]:
+    # A name may hold brackets of its own: what exists is taken literally.
+    if filesystem.exists(pattern):
+        if filesystem.isdir(pattern):
+            return pattern.rstrip("/"), filesystem.find(pattern, detail=True)
+        return pattern.rpartition("/")[0], {pattern: filesystem.info(pattern)}
+    return fixed_root(pattern), filesystem.glob(pattern, detail=True) if _WILD & set(pattern) else {}
+
+
+def fixed_root(pattern: str) -> str:
+    """Return the folders of a glob before the first part with a wildcard."""
+    parts = pattern.split("/")
+    wild = next((at for at, part in enumerate(parts) if _WILD & set(part)), len(parts) - 1)
+    return "/".join(parts[:wild])
+
+
+def _relative(name: str, root: str) -> str:
+    return name[len(root) :].lstrip("/") if name.startswith(root) else name.rpartition("/")[2]
+
+
+def _is_finished(name: str) -> bool:
+    return not any(part[:1] in {".", "_"} for part in name.split("/")) and not name.endswith(_UNFINISHED)
+
+
+def _opened(filesystem: Any, unit: Unit) -> BinaryIO:
+    if "file" in filesystem.protocol:
+        return Path(unit.address).open("rb")
+    stream: BinaryIO = filesystem.open(unit.address, "rb")
+    return stream

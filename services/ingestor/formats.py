@@ -1,0 +1,229 @@
+"""Rows out of JSONL, JSON arrays, CSV and Parquet, resumable at any row."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, cast
+
+import orjson
+
+from services.ingestor.sources import Row, SourceError, Unit
+
+MAX_LINE_BYTES = 16 << 20
+MAX_ARRAY_BYTES = 64 << 20
+_SKIP_BYTES = 1 << 20
+_PARQUET_ROWS = 1000
+_BOM = b"\xef\xbb\xbf"
+
+Reader = Callable[[BinaryIO, Unit, int, int], Iterator[Row]]
+
+
+def reader_of(name: str) -> Reader:
+    """Return the reader for a file's extension; `.gz` after it is understood.
+
+    Raises
+    ------
+    SourceError
+        When no format has that extension.
+    """
+    plain = name.lower()
+    packed = plain.endswith(".gz")
+    plain = plain.removesuffix(".gz")
+    for extensions, reader in _READERS.items():
+        if plain.endswith(extensions):
+            return _unpacked(reader) if packed else reader
+    known = ", ".join(extension for extensions in _READERS for extension in extensions)
+    raise SourceError(f"{name!r} has no known extension; known: {known} (each also with .gz)")
+
+
+def _unpacked(reader: Reader) -> Reader:
+    def read(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iterator[Row]:
+        try:
+            yield from reader(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), unit, position, number)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise SourceError(f"{unit.name!r} is no whole gzip file: {error}") from error
+
+    return read
+
+
+def read_lines(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iterator[Row]:  # noqa: ARG001
+    """Yield JSONL rows; the position is the byte offset, the number the physical line. Blank lines are no rows."""
+    stream.seek(position)
+    while line := stream.readline(MAX_LINE_BYTES):
+        size = len(line)
+        if size == MAX_LINE_BYTES and not line.endswith(b"\n"):
+            size += _rest_of_line(stream)
+            error = f"the line has {size} bytes; at most {MAX_LINE_BYTES} are read"
+            yield Row(number, position + size, None, line, error)
+        elif not line.isspace():
+            text = (line.removeprefix(_BOM) if number == 0 else line).rstrip(b"\r\n")
+            yield _json_row(number, position + size, text)
+        position += size
+        number += 1
+
+
+def _rest_of_line(stream: BinaryIO) -> int:
+    size = 0
+    while piece := stream.readline(_SKIP_BYTES):
+        size += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return size
+
+
+def _json_row(number: int, after: int, text: bytes) -> Row:
+    try:
+        return Row(number, after, orjson.loads(text), text)
+    except orjson.JSONDecodeError as error:
+        return Row(number, after, None, text, _json_fault(text, error))
+
+
+def _json_fault(text: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        text.decode()
+    except UnicodeDecodeError as undecodable:
+        return f"not UTF-8: {undecodable.reason} at byte {undecodable.start}"
+    return f"broken JSON: {error}"
+
+
+def read_array(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iterator[Row]:  # noqa: ARG001
+    """Yield the elements of a JSON array; the position is the element's number."""
+    if unit.size > MAX_ARRAY_BYTES:
+        raise SourceError(f"{unit.name!r} has {unit.size} bytes; a JSON array may have {MAX_ARRAY_BYTES}: use JSONL")
+    data = stream.read(MAX_ARRAY_BYTES + 1).removeprefix(_BOM)
+    if not data.strip():
+        return
+    try:
+        rows = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise SourceError(f"{unit.name!r}: {_json_fault(data, error)}") from error
+    if not isinstance(rows, list):
+        raise SourceError(f"{unit.name!r} holds a JSON {type(rows).__name__}; an array of objects was expected")
+    for at in range(position, len(rows)):
+        yield Row(at, at + 1, rows[at], b"")
+
+
+class _Lines:
+    """Lines of a CSV file, remembered until the record that they form is complete."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+        self._taken: list[str] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._text)
+        self._taken.append(line)
+        return line
+
+    def record(self) -> bytes:
+        """Return the bytes of the last record."""
+        text, self._taken = "".join(self._taken), []
+        return text.encode("utf-8", "surrogateescape")
+
+
+def read_csv(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iterator[Row]:  # noqa: ARG001
+    """Yield CSV records under the header's names; the position is the record's number."""
+    csv.field_size_limit(MAX_LINE_BYTES)
+    lines = _Lines(stream)
+    reader = csv.reader(lines, strict=True)
+    try:
+        header = next(reader, None)
+    except csv.Error as fault:
+        raise SourceError(f"{unit.name!r} has no readable header: {fault}") from fault
+    lines.record()
+    if header is None:
+        return
+    at = 0
+    while True:
+        error: str | None = None
+        fields: list[str] = []
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as fault:
+            error = f"broken CSV: {fault}"
+        original = lines.record()
+        if not fields and error is None:
+            continue
+        if at >= position:
+            yield _csv_row(at, header, fields, original, error)
+        at += 1
+
+
+def _csv_row(at: int, header: list[str], fields: list[str], original: bytes, error: str | None) -> Row:
+    if error is None and len(fields) != len(header):
+        error = f"the record has {len(fields)} fields, the header {len(header)}"
+    if error is None and not original.isascii():
+        try:
+            original.decode()
+        except UnicodeDecodeError as fault:
+            error = f"not UTF-8: {fault.reason} at byte {fault.start}"
+    return Row(at, at + 1, None if error else dict(zip(header, fields, strict=True)), original, error)
+
+
+def read_parquet(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iterator[Row]:  # noqa: ARG001
+    """Yield Parquet rows; the position is the row's number. Row groups before it are not read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        first, groups = _groups_from(file.metadata, position)
+        for batch in file.iter_batches(batch_size=_PARQUET_ROWS, row_groups=groups):
+            last = first + batch.num_rows
+            if last > position:
+                skipped = max(0, position - first)
+                yield from _parquet_rows(batch.slice(skipped), first + skipped)
+            first = last
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SourceError(f"{unit.name!r} is no readable Parquet file: {error}") from error
+
+
+def _groups_from(metadata: Any, position: int) -> tuple[int, list[int]]:
+    first, group = 0, 0
+    while group < metadata.num_row_groups and first + metadata.row_group(group).num_rows <= position:
+        first += metadata.row_group(group).num_rows
+        group += 1
+    return first, list(range(group, metadata.num_row_groups))
+
+
+def _parquet_rows(batch: Any, first: int) -> Iterator[Row]:
+    names = batch.schema.names
+    try:
+        columns = [column.to_pylist() for column in batch.columns]
+    except UnicodeDecodeError:
+        yield from _parquet_rows_one_by_one(batch, first)
+        return
+    for at, values in enumerate(zip(*columns, strict=True), first):
+        yield Row(at, at + 1, dict(zip(names, values, strict=True)), b"")
+
+
+def _parquet_rows_one_by_one(batch: Any, first: int) -> Iterator[Row]:
+    import pyarrow as pa
+
+    for offset in range(batch.num_rows):
+        row = batch.slice(offset, 1)
+        at = first + offset
+        try:
+            yield Row(at, at + 1, row.to_pylist()[0], b"")
+        except UnicodeDecodeError as error:
+            texts = [
+                column.cast(pa.binary())[0].as_py() or b"" for column in row.columns if pa.types.is_string(column.type)
+            ]
+            yield Row(at, at + 1, None, b"\n".join(texts), f"not UTF-8: {error.reason} at byte {error.start}")
+
+
+_READERS: dict[tuple[str, ...], Reader] = {
+    (".jsonl", ".ndjson"): read_lines,
+    (".json",): read_array,
+    (".csv",): read_csv,
+    (".parquet", ".pq"): read_parquet,
+}

@@ -1,0 +1,110 @@
+"""What a kind of source is (entry points `limoflow.sources`), and the words that it speaks in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from limoflow.plugins import load_operator, operators
+from schemas.run import RunSpec, Source
+
+GROUP = "limoflow.sources"
+OWN = {"files": "services.ingestor.files:Files"}
+
+
+class SourceError(ValueError):
+    """A file or a source that cannot be read; the message names it and says why."""
+
+
+class Unit(NamedTuple):
+    """One file of a source: its name relative to the source's fixed root, where it lies, and its size in bytes."""
+
+    name: str
+    address: str
+    size: int
+
+
+class Row(NamedTuple):
+    """One row as it was read.
+
+    Attributes
+    ----------
+    number : int
+        Line (JSONL), record (CSV) or row (Parquet, JSON array), from 0.
+    after : int
+        The position to resume from once this row is done.
+    value : Any
+        What the row holds; None where `error` says why it could not be read.
+    original : bytes
+        The bytes of the row; empty where the format has none of its own.
+    """
+
+    number: int
+    after: int
+    value: Any
+    original: bytes
+    error: str | None = None
+
+
+class SourceKind(Protocol):
+    """Lists the units of a source and reads the rows of one."""
+
+    def units(self, source: Source) -> list[Unit]:
+        """Return the units there are now, sorted by name.
+
+        Raises
+        ------
+        SourceError
+            When the source cannot be listed, or nothing matches.
+        """
+        ...
+
+    def rows(self, unit: Unit, source: Source, position: int, number: int) -> Iterator[Row]:
+        """Yield the rows from a position on; `number` is the number of the first of them.
+
+        Raises
+        ------
+        SourceError
+            When the unit cannot be read, at the start or from some row on.
+        DependencyUnavailable
+            When a remote store does not answer.
+        """
+        ...
+
+
+def source_kind(name: str) -> SourceKind:
+    """Return the source plug-in of that name.
+
+    Raises
+    ------
+    UsageError
+        When there is none.
+    """
+    kind: SourceKind = load_operator(GROUP, name, OWN)()
+    return kind
+
+
+def unknown_kinds(spec: RunSpec) -> list[str]:
+    """Return the kinds in a spec that no plug-in offers."""
+    return sorted({source.kind for source in spec.sources} - set(operators(GROUP, OWN)))
+
+
+def anchored(spec: RunSpec, folder: Path | str | None) -> RunSpec:
+    """Return the spec with its relative source paths laid below `folder`; addresses and absolute paths stay."""
+    if folder is None:
+        return spec
+    sources = [
+        source
+        if "://" in source.path or Path(source.path).is_absolute()
+        else source.model_copy(update={"path": str(Path(folder) / source.path)})
+        for source in spec.sources
+    ]
+    return spec.model_copy(update={"sources": sources})
+
+
+def shown(unit: Unit, folder: Path | str | None) -> str:
+    """Return a unit's name as the user would write it: relative to the folder of the run where it lies below it."""
+    if folder is not None and unit.address.startswith(f"{folder}/"):
+        return unit.address.removeprefix(f"{folder}/")
+    return unit.name

@@ -1,0 +1,160 @@
+"""The ingestor as a task: each tick reads one batch of one run, and writes rows and progress in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from pydantic import ValidationError
+
+from limoflow.errors import DependencyUnavailable, UsageError
+from limoflow.stream.dead_letters import dead_letter
+from limoflow.stream.types import Emit, Input, LogReader, Record, TopicPartition
+from schemas.run import Run
+from schemas.topics import INGEST_STATE, RAW, RUNS
+from services.ingestor.reading import Batch, RunReading
+from services.ingestor.settings import IngestorSettings
+from services.ingestor.sources import SourceKind, source_kind
+from services.ingestor.state import read_progress, recover_ends
+
+VERSION = "1"
+
+
+class Ingestor:
+    """Reads the sources of open runs, one batch a tick, run by run in turn.
+
+    `runs` has one partition, so one worker ingests and the others stand by. Progress is read from the log when work
+    begins, never from memory of an earlier assignment; a batch counts as written only once `delivered` says so, and is
+    offered again, unchanged, until then.
+
+    Parameters
+    ----------
+    settings : IngestorSettings
+    reader : LogReader
+        Reads `ingest.state`, and after a crash the last batch in samples.raw.
+    clock : callable
+        Seconds since the epoch.
+    """
+
+    name = "ingestor"
+    version = VERSION
+    inputs = (Input(RUNS, "rebuild"),)
+
+    def __init__(self, settings: IngestorSettings, reader: LogReader, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._clock = clock
+        self._owns = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._runs: dict[str, Run] = {}
+        self._open: dict[str, RunReading] | None = None
+        self._finished: set[str] = set()
+        self._turns: deque[str] = deque()
+        self._batch: Batch | None = None
+        self._offered = False
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Begin anew with the partition of `runs`."""
+        if any(partition.topic == RUNS for partition in partitions):
+            self._forget()
+            self._owns = True
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Leave the runs to another worker."""
+        if any(partition.topic == RUNS for partition in partitions):
+            self._forget()
+            self._owns = False
+
+    def observe(self, records: Sequence[Record]) -> None:
+        """Nothing is broadcast to the ingestor."""
+
+    def restore(self, records: Sequence[Record]) -> None:
+        """Take note of runs that were announced before; what could not be read then is a dead letter already."""
+        self._note_runs(records)
+
+    def process(self, records: Sequence[Record]) -> Iterable[Emit]:
+        """Take note of runs, and dead-letter what is none."""
+        self._offered = False
+        return self._note_runs(records)
+
+    def tick(self) -> Iterable[Emit]:
+        """Return the next batch of the next run; the same one until its delivery is reported."""
+        if not self._owns:
+            return ()
+        if self._batch is None:
+            self._batch = self._next_batch()
+        self._offered = self._batch is not None
+        return self._batch.emits if self._batch is not None else ()
+
+    def delivered(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Take the offered batch as written."""
+        if not self._offered or self._batch is None:
+            return
+        batch, self._batch, self._offered = self._batch, None, False
+        batch.written({partition.partition: end for partition, end in ends.items() if partition.topic == RAW})
+        if batch.progress.finished:
+            self._finished.add(batch.run_id)
+            if self._open is not None:
+                self._open.pop(batch.run_id).close()
+
+    def _note_runs(self, records: Sequence[Record]) -> list[Emit]:
+        refused = []
+        for record in records:
+            run_id = (record.key or b"").decode("utf-8", "replace")
+            if record.value is None:
+                self._runs.pop(run_id, None)
+                if self._open is not None and (reading := self._open.pop(run_id, None)) is not None:
+                    reading.close()
+                continue
+            try:
+                run = Run.model_validate_json(record.value)
+                self._kinds(run)
+            except (ValidationError, UsageError, RecursionError) as error:
+                refused.append(dead_letter(record, stage=self.name, version=self.version, error=error, attempts=1))
+                continue
+            self._runs[run.run_id] = run
+        return refused
+
+    def _kinds(self, run: Run) -> dict[str, SourceKind]:
+        return {kind: source_kind(kind) for kind in sorted({source.kind for source in run.spec.sources})}
+
+    def _next_batch(self) -> Batch | None:
+        reading = self._readings()
+        self._turns = deque(run_id for run_id in self._turns if run_id in reading)
+        self._turns.extend(sorted(set(reading) - set(self._turns)))
+        for _ in range(len(self._turns)):
+            run_id = self._turns[0]
+            self._turns.rotate(-1)
+            try:
+                batch = reading[run_id].batch(closing=self._runs[run_id].state == "closing")
+            except DependencyUnavailable:
+                # Rows that were read are lost to the iterator: what counts is what the log says.
+                self._open = None
+                raise
+            if batch is not None:
+                return batch
+        return None
+
+    def _readings(self) -> dict[str, RunReading]:
+        """Return the open runs; what earlier workers wrote of them is read from the log first."""
+        if self._open is None:
+            progress, self._files = read_progress(self._reader.read([INGEST_STATE]))
+            recover_ends(self._reader, progress)
+            self._finished = {run_id for run_id, one in progress.items() if one.finished}
+            self._progress = progress
+            self._open = {}
+        for run_id, run in self._runs.items():
+            if run_id not in self._open and run_id not in self._finished:
+                self._open[run_id] = RunReading(
+                    run,
+                    self._kinds(run),
+                    self._progress.pop(run_id, None),
+                    self._files.pop(run_id, {}),
+                    self._settings,
+                    self._clock,
+                    self.version,
+                )
+        return self._open

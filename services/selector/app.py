@@ -1,0 +1,17 @@
+"""Wiring of the selector."""
+
+from __future__ import annotations
+
+from limoflow.stream.types import Offsets, Task
+from services.selector.file import select_file
+from services.selector.merge import Merge
+from services.selector.pools import PartitionPools
+from services.selector.settings import SelectorSettings
+
+__all__ = ["SelectorSettings", "select_file", "tasks"]
+
+
+def tasks(offsets: Offsets, settings: SelectorSettings | None = None) -> tuple[Task, Task]:
+    """Return the two levels: the partitions' pools, and the merging level that closes windows."""
+    settings = settings or SelectorSettings()
+    return PartitionPools(settings), Merge(settings, offsets)

@@ -1,0 +1,46 @@
+"""The windows that are released, and whom they chose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from limoflow.stream.types import Record
+from services.selector.keys import keyed_hash
+
+
+class Released:
+    """Releases by run and window. Of the chosen ids only 64-bit hashes are kept."""
+
+    def __init__(self) -> None:
+        self._releases: dict[tuple[str, int], tuple[str, frozenset[int]]] = {}
+
+    def __contains__(self, place: tuple[str, int]) -> bool:
+        return place in self._releases
+
+    def observe(self, records: Sequence[Record]) -> list[tuple[str, int]]:
+        """Take note of records of the topic `releases`; return the windows that are new."""
+        new = []
+        for record in records:
+            if record.value is None:
+                continue
+            release = orjson.loads(record.value)
+            place = (release["run_id"], release["window"])
+            if place not in self._releases:
+                new.append(place)
+            chosen = frozenset(_short(row["id"]) for row in release["rows"])
+            self._releases[place] = (release["release_id"], chosen)
+        return new
+
+    def chose(self, place: tuple[str, int], sample_id: str) -> bool:
+        """Return whether a released window chose an id."""
+        return _short(sample_id) in self._releases[place][1]
+
+    def release_id(self, place: tuple[str, int]) -> str:
+        """Return the id of a window's release."""
+        return self._releases[place][0]
+
+
+def _short(sample_id: str) -> int:
+    return keyed_hash("released", 0, sample_id) % 2**64

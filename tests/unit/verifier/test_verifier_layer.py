@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from schemas.run import Run, RunSpec
+from schemas.sample import Metadata, Reference, Sample
+from services.verifier.app import layer
+from services.verifier.checks import Finding, Options, unknown_checks
+from services.verifier.handler import Verifier
+from services.verifier.math_answer import MathAnswer
+from services.verifier.settings import VerifierSettings
+from services.verifier.worker_pool import WorkerDied, WorkerPool
+
+
+def make_run(**verify: Any) -> Run:
+    return Run.model_validate({"run_id": "r", "spec": {"name": "r", "sources": [{"path": "x"}], "verify": verify}})
+
+
+def sample(response: str, answer: str | None = None, domain: str = "mathematics") -> Sample:
+    reference = Reference(answer=answer) if answer else None
+    return Sample(
+        id="s", instruction="Do it.", response=response, metadata=Metadata(domain=domain, reference=reference)
+    )
+
+
+class Fixed:
+    version = "9"
+
+    def __init__(self, name: str, order: int, finding: Finding | None) -> None:
+        self.name, self.order, self._finding = name, order, finding
+        self.asked = 0
+
+    def applies(self, sample: Sample) -> bool:
+        return True
+
+    def check(self, sample: Sample, options: Options) -> Finding | None:
+        self.asked += 1
+        return self._finding
+
+
+@pytest.fixture
+async def algebra() -> AsyncIterator[MathAnswer]:
+    check = MathAnswer(VerifierSettings())
+    yield check
+    await check.close()
+
+
+async def test_a_good_sample_passes_verified_with_no_times_in_it() -> None:
+    verifier = layer()
+    result = await verifier.process(sample("2+3=<<2+3=5>>5\n#### 5", "5"), make_run())
+    (passed,) = result.passed
+    verification = passed.metadata.verification
+    assert verification is not None
+    assert verification.verified
+    assert set(verification.results) == {"text_format", "privacy", "math_steps", "math_answer"}
+    assert all(one.seconds is None for one in verification.results.values())
+    await verifier.close()
+
+
+async def test_a_failure_refuses_with_check_reason_value_and_bound() -> None:
+    verifier = layer()
+    result = await verifier.process(sample("2+3=<<2+3=6>>6\n#### 6", "5"), make_run())
+    (refused,) = result.rejected
+    assert not result.passed
+    assert (refused.reason, refused.value, refused.bound) == ("math_steps:wrong_step", "6", "5")
+    verification = refused.sample.metadata.verification
+    assert verification is not None
+    assert "math_answer" not in verification.results, "checks after the first failure are not run"
+
+
+async def test_every_failure_is_recorded_on_request_and_the_first_is_the_reason() -> None:
+    verifier = layer()
+    result = await verifier.process(sample("2+3=<<2+3=6>>6\n#### 6", "5"), make_run(stop_at_first_failure=False))
+    (refused,) = result.rejected
+    verification = refused.sample.metadata.verification
+    assert refused.reason == "math_steps:wrong_step"
+    assert verification is not None
+    assert verification.results["math_answer"].verdict == "fail"
+
+
+async def test_a_check_is_turned_off_by_name() -> None:
+    verifier = layer()
+    run = make_run(checks={"math_steps": False, "math_answer": False})
+    result = await verifier.process(sample("2+3=<<2+3=6>>6\n#### 6", "5"), run)
+    assert len(result.passed) == 1
+
+
+@pytest.mark.parametrize("verdict", ["unknown", "timeout"])
+async def test_what_is_unsettled_goes_on_marked_unless_the_run_refuses_it(verdict: Any) -> None:
+    verifier = Verifier([Fixed("a", 1, Finding("pass")), Fixed("b", 2, Finding(verdict, "why: detail"))])
+    (passed,) = (await verifier.process(sample("x"), make_run())).passed
+    assert passed.metadata.verification is not None
+    assert not passed.metadata.verification.verified
+    (refused,) = (await verifier.process(sample("x"), make_run(checks={"b": {"unknown": "reject"}}))).rejected
+    assert refused.reason == "b:why"
+
+
+async def test_a_sample_that_no_check_judged_is_not_verified() -> None:
+    (passed,) = (await Verifier([Fixed("a", 1, None)]).process(sample("x"), make_run())).passed
+    assert passed.metadata.verification is not None
+    assert not passed.metadata.verification.verified
+
+
+async def test_cheap_checks_run_first() -> None:
+    late, early = Fixed("late", 9, Finding("pass")), Fixed("early", 1, Finding("fail", "x"))
+    await Verifier([late, early]).process(sample("x"), make_run())
+    assert (early.asked, late.asked) == (1, 0)
+
+
+def test_an_unknown_check_is_named() -> None:
+    spec = RunSpec.model_validate({"name": "r", "sources": [{"path": "x"}], "verify": {"checks": {"maths": {}}}})
+    assert unknown_checks(spec) == ["maths"]
+
+
+async def test_algebra_is_compared_by_math_verify(algebra: MathAnswer) -> None:
+    pytest.importorskip("math_verify")
+    cases = [
+        ("\\frac{\\sqrt{2}}{2}", "\\boxed{\\frac{1}{\\sqrt{2}}}", "pass"),
+        ("x^2+2x+1", "\\boxed{(x+1)^2}", "pass"),
+        ("x^2", "\\boxed{x^3}", "fail"),
+    ]
+    for gold, response, verdict in cases:
+        finding = algebra.check(sample(response, gold), {})
+        assert not isinstance(finding, Finding)
+        assert (await finding).verdict == verdict, gold
+
+
+async def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_one_is_answered() -> None:
+    pytest.importorskip("math_verify")
+    check = MathAnswer(VerifierSettings(cpu_seconds=2))
+    tower, algebra_pair = "\\boxed{9^{9^{9^{9}}}}", ("x+1", "\\boxed{1+x}")
+    slow = check.check(sample(tower, "8^{8^{8^{8}}}"), {})
+    assert not isinstance(slow, Finding)
+    assert (await slow).verdict in {"timeout", "unknown"}, "never a pass"
+    quick = check.check(sample(algebra_pair[1], algebra_pair[0]), {})
+    assert not isinstance(quick, Finding)
+    assert (await quick).verdict == "pass"
+    await check.close()
+
+
+async def test_an_overlong_answer_is_unknown(algebra: MathAnswer) -> None:
+    finding = algebra.check(sample("\\boxed{" + "x+" * 500 + "1}", "x" * 3000 + "^2"), {})
+    assert not isinstance(finding, Finding)
+    assert (await finding).verdict == "unknown"
+
+
+ECHO = """
+import sys, json, time
+print(json.dumps({"ready": True}), flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    if request == "die": sys.exit(1)
+    if request == "hang":
+        while True: time.sleep(1)
+    print(line, end="", flush=True)
+"""
+
+
+async def test_a_worker_that_hangs_or_dies_is_replaced() -> None:
+    pool = WorkerPool(("-c", ECHO), size=2, deadline_s=1.0)
+    for bad in ("die", "hang"):
+        with pytest.raises(WorkerDied):
+            await pool.ask(bad)
+        assert await pool.ask("ok") == "ok"
+    answers = await asyncio.gather(*(pool.ask(number) for number in range(20)))
+    assert answers == list(range(20))
+    await pool.close()
+
+
+async def test_a_worker_that_never_gets_ready_is_a_death_not_a_hang() -> None:
+    pool = WorkerPool(("-c", "import time; time.sleep(60)"), size=1, deadline_s=1.0, start_deadline_s=0.5)
+    with pytest.raises(WorkerDied):
+        await pool.ask("x")
+    await pool.close()
