@@ -23,12 +23,17 @@ def follow(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Results:
     """Show progress until the run is finished, and return what it produced."""
-    with Progress(run.run_id, stream=sys.stderr, clock=clock) as progress:
+    with run_view(run, clock) as progress:
         while not (results := results_of(transport, run.run_id)).finished(run):
             done, total, fields = run_progress(transport.offsets, results)
             progress.update(done, total, **fields)
             sleep(_POLL_S)
     return results
+
+
+def run_view(run: Run, clock: Callable[[], float] = time.monotonic) -> Progress:
+    """Return a bar on a terminal, or a line every five seconds elsewhere."""
+    return Progress(run.run_id, stream=sys.stderr, clock=clock, interval_s=0.5 if sys.stderr.isatty() else 5.0)
 
 
 def run_progress(offsets: Offsets, results: Results) -> tuple[int, int, dict[str, int]]:

@@ -4,39 +4,59 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from limoflow.stream.dead_letters import read_dead_letter
 from limoflow.stream.types import Offsets, Transport
 from schemas.export import Export
 from schemas.model import TrainedModel
 from schemas.release import Release
 from schemas.run import Run
-from schemas.topics import CANDIDATE, EXPORTS, MODELS, RAW, RELEASES, RUNS, SCORED, VERIFIED
+from schemas.topics import CANDIDATE, EXPORTS, MODELS, RAW, RELEASES, RUNS, SCORED, VERIFIED, dead_letters_of
 
 STAGES = (("generator", RAW), ("verifier", CANDIDATE), ("scorer", VERIFIED), ("selector", SCORED))
 
 
 @dataclass(slots=True)
 class Results:
-    """What a run has produced so far."""
+    """What a run has produced so far.
+
+    Attributes
+    ----------
+    failures : dict of str to str
+        Why a release could not be exported or trained on, by stage and key of the release.
+    """
 
     releases: dict[int, Release] = field(default_factory=dict)
     exports: dict[str, Export] = field(default_factory=dict)
     models: dict[str, TrainedModel] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
 
     def finished(self, run: Run) -> bool:
-        """Whether the last window is released, exported and, where the run trains, trained on."""
+        """Whether the last window is released, exported and, where the run trains, trained on, or could not be."""
         releases = self.releases.values()
-        if not any(release.last for release in releases):
-            return False
-        trains = run.spec.train is not None
-        return all(
-            release.release_id in self.exports and (not trains or not release.rows or release.release_id in self.models)
-            for release in releases
+        return any(release.last for release in releases) and all(
+            self._exported(release) and self._trained(release, run) for release in releases
         )
+
+    def _exported(self, release: Release) -> bool:
+        return release.release_id in self.exports or f"exporter {_key(release)}" in self.failures
+
+    def _trained(self, release: Release, run: Run) -> bool:
+        if run.spec.train is None or not release.rows:
+            return True
+        return release.release_id in self.models or f"trainer {_key(release)}" in self.failures
+
+
+def _key(release: Release) -> str:
+    return f"{release.run_id}|{release.window}"
 
 
 def results_of(transport: Transport, run_id: str) -> Results:
-    """Read the releases, exports and models of a run."""
+    """Read the releases, exports and models of a run, and what could not be exported or trained on."""
     results = Results()
+    for record in transport.reader.read([dead_letters_of("exporter"), dead_letters_of("trainer")]):
+        letter = read_dead_letter(record)
+        if letter.sample_id.rpartition("|")[0] == run_id:
+            results.failures[f"{letter.stage} {letter.sample_id}"] = letter.error
     for record in transport.reader.read([RELEASES, EXPORTS, MODELS]):
         if record.value is None:
             continue

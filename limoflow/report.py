@@ -50,3 +50,5 @@ def result_lines(results: Results) -> Iterator[str]:
             losses = [point.loss for point in model.losses]
             trend = f", loss {losses[0]:.3f} to {losses[-1]:.3f} nats per token" if losses else ""
             yield f"  adapter {model.adapter} ({model.steps} steps{trend})"
+    for what, error in sorted(results.failures.items()):
+        yield f"FAILED {what}: {error}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limoflow.cli.place import connected, home
-from limoflow.errors import AuditFailure, UsageError
+from limoflow.errors import AuditFailure, LimoflowError, UsageError
 
 if TYPE_CHECKING:
     from limoflow.progress_of import Results
@@ -69,6 +69,10 @@ def _conclude(transport: Transport, planned: Run, results: Results) -> None:
         say(line)
     if not report.passed:
         raise AuditFailure(f"run {planned.run_id}: the audit failed; `limoflow explain ID` tells of one sample")
+    if results.failures:
+        raise LimoflowError(
+            f"run {planned.run_id}: {len(results.failures)} step(s) after the release failed, see above"
+        )
 
 
 def close(run_id: RunId) -> None:

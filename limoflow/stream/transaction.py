@@ -42,6 +42,7 @@ class TransactionalWriter:
         self._producer = Producer(
             settings.producer(
                 transactional_id=transactional_id,
+                debug="eos,protocol",
                 transaction_timeout_ms=settings.transaction_timeout_ms,
                 delivery_timeout_ms=min(settings.delivery_timeout_ms, settings.transaction_timeout_ms),
                 error_cb=quiet,
@@ -81,10 +82,11 @@ class TransactionalWriter:
         try:
             self._flush()
             if consumer is not None and positions:
+                metadata = consumer.consumer_group_metadata()
                 offsets = [KafkaPosition(one.topic, one.partition, offset) for one, offset in positions.items()]
                 self._retried(
                     lambda: self._producer.send_offsets_to_transaction(
-                        offsets, consumer.consumer_group_metadata(), self._settings.connect_timeout_s
+                        offsets, metadata, self._settings.connect_timeout_s
                     )
                 )
             self._retried(lambda: self._producer.commit_transaction(self._settings.connect_timeout_s))
@@ -123,7 +125,6 @@ class TransactionalWriter:
             try:
                 return call()
             except KafkaException as error:
-                import logging; logging.getLogger("dbg").warning("TX %s code=%s retri=%s abort=%s", error.args[0].str(), error.args[0].name(), error.args[0].retriable(), error.args[0].txn_requires_abort())
                 self._judge(error.args[0], error)
             self._give_up()
             time.sleep(_RETRY_S)

@@ -6,9 +6,9 @@ import asyncio
 import sys
 from contextlib import AsyncExitStack
 
-from limoflow.following import run_progress
+from limoflow.following import run_progress, run_view
 from limoflow.layer import LayerStage
-from limoflow.observe.progress import Progress
+from limoflow.observe.logs import configure_logs
 from limoflow.progress_of import Results, results_of
 from limoflow.runs import RunRegistry
 from limoflow.settings import Home
@@ -25,6 +25,7 @@ LAYERS = (("generate", RAW, CANDIDATE), ("verify", CANDIDATE, VERIFIED), ("score
 
 def run_local(run: Run, home: Home) -> tuple[Transport, Results]:
     """Run to the end in this process; return the transport, for the audit, and what the run produced."""
+    configure_logs("limoflow", "local", level="WARNING", stream=sys.stderr)
     transport = LocalTransport()
     transport.ensure_topics()
     results = asyncio.run(_run(run, home, transport))
@@ -40,7 +41,7 @@ async def _run(run: Run, home: Home, transport: LocalTransport) -> Results:
         for task in _tasks(home, transport):
             runner.add_task(task)
         transport.send([run_emit(run)])
-        progress = resources.enter_context(Progress(run.run_id, stream=sys.stderr))
+        progress = resources.enter_context(run_view(run))
 
         def finished() -> bool:
             results = results_of(transport, run.run_id)

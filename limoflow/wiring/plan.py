@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from limoflow.errors import RunSpecError
+from limoflow.plugins import operators
 from limoflow.settings import Home
 from limoflow.stream.types import Emit, LogReader
 from schemas.base import canonical_json, digest
@@ -19,22 +20,21 @@ Tell = Callable[[str], None]
 
 def preflight(spec: RunSpec, folder: Path) -> list[str]:
     """Return what is wrong with a spec beyond its form: missing sources, unknown formats, checks or strategies."""
-    from importlib.metadata import entry_points
-
     from services.exporter.app import check_formats
+    from services.generator.strategies import check_strategies
     from services.ingestor.preflight import check_sources
+    from services.verifier.checks import GROUP as CHECKS
+    from services.verifier.checks import OWN, unknown_checks
 
-    problems = [*check_sources(spec, folder), *check_formats(spec.export.formats)]
-    plugins = (
-        ("verify.checks", "limoflow.checks", list(spec.verify.checks)),
-        ("generate.strategies", "limoflow.strategies", [strategy.kind for strategy in spec.generate.strategies]),
-    )
-    for place, group, names in plugins:
-        known = sorted(entry_points(group=group).names)
-        problems += [
-            f"{place}: {name!r} is unknown; known here: {', '.join(known)}" for name in names if name not in known
-        ]
-    return problems
+    return [
+        *check_sources(spec, folder),
+        *check_strategies(spec),
+        *(
+            f"verify.checks: {name!r} is unknown; known: {', '.join(operators(CHECKS, OWN))}"
+            for name in unknown_checks(spec)
+        ),
+        *check_formats(spec.export.formats),
+    ]
 
 
 def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str = "") -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 
 _YEAR = range(1900, 2101)
 _WINDOW = 14
@@ -18,29 +19,12 @@ _WRITTEN_ORDINAL = re.compile(rf"(?:st|nd|rd|th)\b|{_CLOCK}", re.I)
 _PERCENT = re.compile(r"\s*(?:[%％]|percent\b)", re.I)
 _HUNDREDTH = re.compile(r"\s*/\s*100(?!\d)")
 
-_SMALL_WORDS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS_WORDS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_SMALL_WORDS = re.findall(
+    "[a-z]+",
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen",
+)
+_TENS_WORDS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _VALUES = {word: value for value, word in enumerate(_SMALL_WORDS)}
 _VALUES |= {word: 20 + 10 * index for index, word in enumerate(_TENS_WORDS)}
 _VALUES |= {"twice": 2, "double": 2, "thrice": 3, "triple": 3, "dozen": 12}
@@ -83,7 +67,7 @@ def spelled_numbers(text: str) -> set[int]:
 def _english(text: str) -> set[int]:
     found: set[int] = set()
     words = _WORD.findall(text.casefold())
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         value = _VALUES.get(word)
         if value is None:
             continue

@@ -56,6 +56,7 @@ class NumericVariation:
         """Return a child, or why there is none."""
         try:
             problem = understand(parent.instruction, parent.response)
+            _check_reference(parent, problem)
             return self._child(parent, problem, random.Random(child_id))  # noqa: S311 - draws, not secrets
         except NotRecomputable as reason:
             return Refusal(str(reason))
@@ -84,6 +85,19 @@ class NumericVariation:
                 continue
             return Draft(instruction, response, shown(values[-1], problem.final.text))
         raise NotRecomputable("no_draw_fits")
+
+
+def _check_reference(parent: Sample, problem: Problem) -> None:
+    """Refuse a parent whose known answer is another: its child would carry the fault on as if it were right."""
+    reference = parent.metadata.reference
+    if reference is None or reference.answer is None:
+        return
+    try:
+        known = evaluate(reference.answer).exact
+    except ExpressionError:
+        raise NotRecomputable("unreadable_reference") from None
+    if known != problem.final.value:
+        raise NotRecomputable("reference_disagrees")
 
 
 def _stated_relations(problem: Problem, original: Sequence[Fraction]) -> list[Relation]:

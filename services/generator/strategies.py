@@ -56,3 +56,18 @@ def unknown_strategies(spec: RunSpec) -> list[str]:
     """Return the kinds of strategy in a spec that no plug-in offers, for the command line."""
     known: dict[str, Any] = operators(GROUP, OWN)
     return sorted({strategy.kind for strategy in spec.generate.strategies} - set(known))
+
+
+def check_strategies(spec: RunSpec) -> list[str]:
+    """Return what is wrong with a spec's strategies, a sentence each, for the command line's checks before a run."""
+    known = ", ".join(operators(GROUP, OWN))
+    problems = [
+        f"generate.strategies: {kind!r} is not installed; known: {known}. Install the plug-in or correct the name."
+        for kind in unknown_strategies(spec)
+    ]
+    if spec.generate.chat is None and any(strategy.kind == "self_instruct" for strategy in spec.generate.strategies):
+        problems.append(
+            "generate.strategies: 'self_instruct' needs generate.chat, which is not set; give its base_url and model, "
+            "or take the strategy out."
+        )
+    return problems
