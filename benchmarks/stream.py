@@ -89,6 +89,9 @@ class BenchmarkStage:
         self._progress.add(1)
         return (emit,)
 
+    async def close(self) -> None:
+        """Have nothing to let go of."""
+
 
 class BenchmarkTask:
     """A task of one step."""

@@ -1,6 +1,7 @@
 """`python -m examples.demo`: makes the demo lake, streams it through limoflow, and counts the faults that got through.
 
-With Java and Maven it starts real Kafka and Triton; without them, or with `--local`, the same handlers run in one process.
+With Java and Maven it starts real Kafka and Triton; without them, or with `--local`, the same handlers run in one
+process.
 """
 
 from __future__ import annotations
@@ -90,9 +91,10 @@ def _report_faults(folder: Path, lake: Path) -> None:
     faults = read_faults(lake / FAULTS_FILE)
     reached = planted_in_release(faults, released_refs(release))
     total = sum(reached.values())
+    share = 100 * total / max(1, len(release.rows))
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(reached.items()) if count) or "none"
     sys.stdout.write(
-        f"planted faults in the release: {total} of {len(faults)} planted, {100 * total / max(1, len(release.rows)):.1f} % "
+        f"planted faults in the release: {total} of {len(faults)} planted, {share:.1f} % "
         f"of its {len(release.rows)} rows ({kinds})\n"
     )
 

@@ -52,6 +52,10 @@ class Layer(Protocol):
         """Handle one sample of one run."""
         ...
 
+    async def close(self) -> None:
+        """Let go of connections and processes."""
+        ...
+
 
 def read_sample(record: Record) -> Sample:
     """Parse the sample in a record.
@@ -167,3 +171,7 @@ class LayerStage:
                 for refused in result.rejected
             ),
         ]
+
+    async def close(self) -> None:
+        """Close the layer."""
+        await self._layer.close()

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import structlog
+from pydantic import ValidationError
+
 from limoflow.errors import PoisonError
 from limoflow.stream.types import Record
 from schemas.run import Run
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class RunRegistry:
@@ -29,7 +34,12 @@ class RunRegistry:
         for record in records:
             if record.value is None:
                 continue
-            run = Run.model_validate_json(record.value)
+            try:
+                run = Run.model_validate_json(record.value)
+            except ValidationError as error:
+                # The ingestor dead-letters it; a service that ended here would end again at every start.
+                _log.warning("a run that cannot be read is passed over", offset=record.offset, error=str(error))
+                continue
             self._runs[run.run_id] = run
             for loop, known in self._waiting.pop(run.run_id, []):
                 loop.call_soon_threadsafe(known.set)

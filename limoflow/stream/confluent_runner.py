@@ -21,7 +21,7 @@ from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.signals import stop_on_signals
 from limoflow.stream.task_feed import TaskFeed
 from limoflow.stream.transaction import TransactionAborted, TransactionalWriter
-from limoflow.stream.types import Emit, Record, Task, TopicPartition
+from limoflow.stream.types import Emit, Interruptible, Record, Task, TopicPartition
 
 _TICK_S = 0.2
 _GATHER_S = 0.01
@@ -57,7 +57,7 @@ class TaskRunner:
         broker: BrokerSettings,
         *,
         instance: str = "0",
-        batch: int = 2000,
+        batch: int = 5000,
         drain_s: float = 25.0,
         observer: StreamObserver | None = None,
         policy: RetryPolicy | None = None,
@@ -92,6 +92,8 @@ class TaskRunner:
         """Finish the batch in hand and end; may be called from a signal handler or another thread."""
         self._stop_by = min(self._stop_by, time.monotonic() + self._drain_s)
         self._stopping.set()
+        if isinstance(self._task, Interruptible):
+            self._task.stop()
 
     def run(self) -> int:
         """Work until `stop`, SIGTERM or SIGINT, and return 0.
@@ -118,6 +120,7 @@ class TaskRunner:
             finally:
                 self._is_ready = False
                 self._jobs.close()
+                self._writer.close()
                 self._broadcast.close()
                 if self._consumer is not None:
                     self._consumer.close()

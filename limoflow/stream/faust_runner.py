@@ -123,6 +123,7 @@ class StageRunner:
             await engine.stop()
             serving.cancel()
             await asyncio.to_thread(following.stop)
+            await self._stage.close()
         if engine.failure is not None:
             raise engine.failure
         return 0

@@ -242,7 +242,7 @@ def produce(
         When the record is larger than the broker takes, or its topic cannot be.
     """
     partition = _BY_KEY if emit.partition is None else emit.partition
-    headers = list(emit.headers) or None
+    headers: Any = list(emit.headers) or None
     while True:
         try:
             producer.produce(emit.topic, emit.value, emit.key, partition, on_delivery, headers=headers)

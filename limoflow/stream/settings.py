@@ -89,6 +89,7 @@ class BrokerSettings(BaseSettings):
             "ssl.key.location": self.ssl_key_location,
             "reconnect.backoff.max.ms": 2_000,
             # Without it librdkafka writes to standard error on its own.
+            "logger": logging.getLogger("limoflow.stream.kafka"),
         }
         if self.security_protocol.startswith("SASL") and self.sasl_password is not None:
             config |= {

@@ -14,6 +14,7 @@ from limoflow.stream.kafka_errors import quiet, unreachable
 from limoflow.stream.kafka_transport import produce
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.types import Emit, TopicPartition
+from limoflow.stream.watchdog import Watchdog
 
 T = TypeVar("T")
 _SERVE_EVERY = 1000
@@ -42,14 +43,17 @@ class TransactionalWriter:
         self._producer = Producer(
             settings.producer(
                 transactional_id=transactional_id,
-                debug="eos,protocol",
                 transaction_timeout_ms=settings.transaction_timeout_ms,
+                # With re-bootstrap librdkafka 2.16 loses the group's coordinator when the broker was away, and
+                # send_offsets_to_transaction never returns, whatever its timeout.
+                metadata_recovery_strategy="none",
                 delivery_timeout_ms=min(settings.delivery_timeout_ms, settings.transaction_timeout_ms),
                 error_cb=quiet,
             )
         )
+        self._watchdog = Watchdog(4 * settings.connect_timeout_s)
         self._open = False
-        self._ends: dict[TopicPartition, int] = {}
+        self._lasts: dict[tuple[Any, Any], Any] = {}
         self._retried(lambda: self._producer.init_transactions(settings.connect_timeout_s))
 
     def write(self, emits: Iterable[Emit]) -> int:
@@ -94,8 +98,12 @@ class TransactionalWriter:
             self.abort()
             raise
         self._open = False
-        ends, self._ends = self._ends, {}
-        return ends
+        lasts, self._lasts = self._lasts, {}
+        return {TopicPartition(topic, partition): offset + 1 for (topic, partition), offset in lasts.items()}
+
+    def close(self) -> None:
+        """Have nothing more to write."""
+        self._watchdog.close()
 
     def abort(self) -> None:
         """Drop what was written since the last commit."""
@@ -103,7 +111,7 @@ class TransactionalWriter:
             self._retried(lambda: self._producer.abort_transaction(self._settings.connect_timeout_s))
             self._producer.poll(0)
         self._open = False
-        self._ends = {}
+        self._lasts = {}
 
     def _begin(self) -> None:
         if not self._open:
@@ -117,13 +125,14 @@ class TransactionalWriter:
 
     def _delivered(self, error: KafkaError | None, message: Message[Any, Any]) -> None:
         if error is None:
-            partition = TopicPartition(str(message.topic()), int(message.partition() or 0))
-            self._ends[partition] = max(self._ends.get(partition, 0), int(message.offset() or 0) + 1)
+            # Reports of one partition come in the order of its offsets.
+            self._lasts[message.topic(), message.partition()] = message.offset()
 
     def _retried(self, call: Callable[[], T]) -> T:
         while True:
             try:
-                return call()
+                with self._watchdog.watching(f"a call of transactional id {self._id!r}"):
+                    return call()
             except KafkaException as error:
                 self._judge(error.args[0], error)
             self._give_up()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from schemas.headers import Headers
 
@@ -78,6 +78,10 @@ class Stage(Protocol):
         """Return what is to be written before the record is acknowledged."""
         ...
 
+    async def close(self) -> None:
+        """Let go of connections and processes, in the loop that `handle` ran in; called once, at the end."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -143,6 +147,15 @@ class Task(Protocol):
 
     def delivered(self, ends: Mapping[TopicPartition, int]) -> None:
         """Learn, after a commit, the offset after the last record written to each partition."""
+        ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A task whose work takes minutes, and that can end it early without losing it."""
+
+    def stop(self) -> None:
+        """End the work at hand; it is taken up again later. May be called from any thread, at any time."""
         ...
 
 

@@ -8,9 +8,9 @@ from importlib.metadata import EntryPoint
 from typing import Protocol
 
 from limoflow.errors import UsageError
+from limoflow.plugins import operators
 from services.exporter.folder import Target
 from services.exporter.rows import ReleaseData
-from limoflow.plugins import operators
 
 GROUP = "limoflow.formats"
 OWN = {

@@ -1,6 +1,5 @@
 """`python -m services.generator`."""
 
-import asyncio
 import sys
 
 from limoflow.layer import LayerStage
@@ -12,9 +11,7 @@ from services.generator.app import layer
 
 def build(context: ServiceContext) -> LayerStage:
     """Build the stage."""
-    generator = layer()
-    context.resources.callback(lambda: asyncio.run(generator.close()))
-    return LayerStage(generator, RAW, CANDIDATE, RunRegistry(), context.count)
+    return LayerStage(layer(), RAW, CANDIDATE, RunRegistry(), context.count)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from services.ingestor.task import VERSION
 def iter_texts(spec: RunSpec, folder: Path | None = None) -> Iterator[tuple[str, str]]:
     """Yield (instruction, response) of every well-formed row, in the order of ingestion.
 
-    Relative paths begin in `folder`, or where this process works. Rows and files that cannot be read are passed over: the ingestor records them when the run reads them.
+    Relative paths begin in `folder`, or where this process works. Rows and files that cannot be read are passed over:
+    the ingestor records them when the run reads them.
     """
     for source in anchored(spec, folder).sources:
         kind, mapper = source_kind(source.kind), RowMapper(source, VERSION)

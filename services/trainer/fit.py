@@ -184,11 +184,12 @@ def _alone(job: Job) -> Iterator[None]:
 @contextmanager
 def _reproducible(job: Job) -> Iterator[None]:
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
     torch.set_num_threads(job.threads)
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory that was never written, and filling it costs a seventh of the time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.seed)
@@ -196,7 +197,7 @@ def _reproducible(job: Job) -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        memory.fill_uninitialized_memory = filled
 
 
 def main(path: str) -> int:

@@ -1,6 +1,5 @@
 """`python -m services.verifier`."""
 
-import asyncio
 import sys
 
 from limoflow.layer import LayerStage
@@ -11,10 +10,8 @@ from services.verifier.app import layer
 
 
 def build(context: ServiceContext) -> LayerStage:
-    """Build the stage; its worker processes end with the service."""
-    verifier = layer()
-    context.resources.callback(lambda: asyncio.run(verifier.close()))
-    return LayerStage(verifier, CANDIDATE, VERIFIED, RunRegistry(), context.count)
+    """Build the stage."""
+    return LayerStage(layer(), CANDIDATE, VERIFIED, RunRegistry(), context.count)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def undisturbed(folder: Path) -> bytes:
 @pytest.mark.timeout(HANG_GUARD_S * 2)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_killing_anything_loses_nothing_and_changes_nothing(folder: Path, undisturbed: bytes, seed: int) -> None:
-    with running_stack(folder / f"storm-{seed}", folder) as stack:
+    with running_stack(folder / f"storm-{seed}", folder, models_of=folder / "calm") as stack:
         run = stack.start(*RUN)
         try:
             _storm(stack, random.Random(seed))

@@ -56,6 +56,8 @@ class Steered:
         observed = ("observed", str(self._observed).encode())
         return [Emit(self._output, record.key, value, (*record.headers, observed))]
 
+    async def close(self) -> None: ...
+
     def _depend(self) -> None:
         if self._outage and Path(self._outage).exists():
             raise DependencyUnavailable("the model is out")

@@ -25,7 +25,7 @@ from tests.contract.stream.handlers import HANDLERS, Steered
 from tests.contract.stream.worker import POLICY
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-GUARD_S = 40.0
+GUARD_S = 90.0
 _numbers = itertools.count()
 
 
