@@ -1,4 +1,4 @@
-"""Throughput of the runners on a real one-node Kafka: `python -m benchmarks.stream --json OUT`.
+"""Throughput of the runners on a real one-node Kafka: `python -m benchmarks.stream`.
 
 Each case runs one worker process on values of 1.5 kB that wait in the topic, and is timed from its first hundred
 records to its last one, so that starting and joining the group do not count.
@@ -7,7 +7,6 @@ records to its last one, so that starting and joining the group do not count.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -15,8 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from benchmarks.figures import Figure, table
 from limoflow.layer import sample_emit
 from limoflow.stack.kafka import KafkaBroker
 from limoflow.stack.processes import running
@@ -36,6 +35,12 @@ GOALS = {
     "stage_parsed": 4_000,
     "task_passed_through": 30_000,
     "task_parsed": 15_000,
+}
+NAMES = {
+    "stage_passed_through": "Faust stage with ledger: passed through unparsed",
+    "stage_parsed": "Faust stage with ledger: parsed and written again",
+    "task_passed_through": "transactional task: passed through unparsed",
+    "task_parsed": "transactional task: parsed and written again",
 }
 
 
@@ -176,34 +181,27 @@ def prepare(broker: BrokerSettings, records: int) -> int:
     return len(sample_of(records).to_bytes())
 
 
-def measure(records: int, cases: Sequence[str]) -> dict[str, Any]:
+def measure(records: int = RECORDS) -> list[Figure]:
     """Start a broker and run every case in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         kafka = KafkaBroker(Path(folder))
         with running(kafka.spec()):
-            broker = BrokerSettings(bootstrap_servers=kafka.bootstrap)
-            value_bytes = prepare(broker, records)
-            rates = {}
-            for case in cases:
-                command = [sys.executable, "-m", "benchmarks.stream", "--case", case, "--broker", kafka.bootstrap]
-                answer = subprocess.run(
-                    [*command, "--records", str(records)], capture_output=True, text=True, check=True
-                )
-                rates[case] = float(answer.stdout)
-    return {
-        "benchmark": "stream",
-        "records": records,
-        "value_bytes": value_bytes,
-        "results": [
-            {"name": case, "value": round(rate), "unit": "records/s", "goal": GOALS[case]}
-            for case, rate in rates.items()
-        ],
-    }
+            prepare(BrokerSettings(bootstrap_servers=kafka.bootstrap), records)
+            return [
+                Figure(NAMES[case], _rate_of(case, kafka.bootstrap, records), "records/s", goal)
+                for case, goal in GOALS.items()
+            ]
+
+
+def _rate_of(case: str, broker: str, records: int) -> float:
+    command = [sys.executable, "-m", "benchmarks.stream", "--case", case, "--broker", broker]
+    answer = subprocess.run([*command, "--records", str(records)], capture_output=True, text=True, check=True)
+    return float(answer.stdout)
 
 
 def main() -> None:
+    """Run one case on a broker, which is how `measure` calls it, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="file for the results")
     parser.add_argument("--records", type=int, default=RECORDS)
     parser.add_argument("--case", choices=GOALS, help="run this case here, on the broker given by --broker")
     parser.add_argument("--broker")
@@ -211,12 +209,8 @@ def main() -> None:
     if arguments.broker:
         rate = run_case(arguments.case, BrokerSettings(bootstrap_servers=arguments.broker), arguments.records)
         sys.stdout.write(f"{rate}\n")
-        return
-    found = measure(arguments.records, [arguments.case] if arguments.case else list(GOALS))
-    for result in found["results"]:
-        sys.stdout.write(f"{result['name']:24} {result['value']:>9,} {result['unit']}  goal {result['goal']:,}\n")
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    else:
+        sys.stdout.write(table(measure(arguments.records)) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from limoflow.errors import DependencyUnavailable
 from limoflow.observe.progress import Progress
 from limoflow.progress_of import Results, results_of, stage_progress
 from limoflow.stream.types import Offsets, Transport
@@ -13,6 +14,7 @@ from schemas.run import Run
 from schemas.topics import FINALIZED, RAW, REJECTED
 
 _POLL_S = 0.5
+_PATIENCE_S = 120.0
 
 
 def follow(
@@ -22,13 +24,27 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Results:
-    """Show progress until the run is finished, and return what it produced."""
+    """Show progress until the run is finished, and return what it produced.
+
+    Raises
+    ------
+    DependencyUnavailable
+        When the broker does not answer for two minutes on end; the run itself goes on when it is back.
+    """
+    answered = clock()
     with run_view(run, clock) as progress:
-        while not (results := results_of(transport, run.run_id)).finished(run):
-            done, total, fields = run_progress(transport.offsets, results)
-            progress.update(done, total, **fields)
+        while True:
+            try:
+                results = results_of(transport, run.run_id)
+                if results.finished(run):
+                    return results
+                done, total, fields = run_progress(transport.offsets, results)
+                progress.update(done, total, **fields)
+                answered = clock()
+            except DependencyUnavailable:
+                if clock() - answered > _PATIENCE_S:
+                    raise
             sleep(_POLL_S)
-    return results
 
 
 def run_view(run: Run, clock: Callable[[], float] = time.monotonic) -> Progress:

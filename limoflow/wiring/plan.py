@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def run_emit(run: Run) -> Emit:
 
 def build_embedded(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> Path:
     """Train the embedded causal LM on the rows of a spec's sources, or find it in the cache."""
+    # Read when torch is loaded: waiting threads that spin starve a busy machine of the cores they wait for.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from models.build import build_embedded_model
     from services.ingestor.texts import iter_texts
 

@@ -50,7 +50,9 @@ def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None])
     from models.precision import embedder_dtype
     from models.repository import TEMPLATES, prepare
 
-    prepare(TEMPLATES, home.triton_repository, catalog_root=home.root, dtype=embedder_dtype())
+    # The embedder costs twice as much as the causal LM: with two processes neither core stands idle for the other.
+    instances = max(1, min(2, os.cpu_count() or 1))
+    prepare(TEMPLATES, home.triton_repository, catalog_root=home.root, dtype=embedder_dtype(), instances=instances)
     with Supervisor(home.stack) as supervisor:
         kafka = KafkaBroker(home.stack)
         served = ServedModels(home.triton_repository, ("embedder",), packages=_packages())
@@ -83,6 +85,7 @@ def _shared_environment(home: Home, options: StackOptions, bootstrap: str, trito
         "LIMOFLOW_EXPORTER_FOLDER": str(home.releases),
         "LIMOFLOW_TRAINER_FOLDER": str(home.adapters),
         "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
     }
