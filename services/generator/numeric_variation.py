@@ -8,9 +8,9 @@ import random
 from collections.abc import Sequence
 from fractions import Fraction
 
+from limoflow.worked.arithmetic import ExpressionError, decimals_of, evaluate
 from schemas.run import Run
 from schemas.sample import Sample
-from services.arithmetic import ExpressionError, decimals_of, evaluate
 from services.generator.bindings import is_percent
 from services.generator.relations import Relation, relations
 from services.generator.settings import GeneratorSettings

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from services.arithmetic import NUMBER, ExpressionError, canonical, decimals_of, evaluate, to_fraction
+from limoflow.worked.arithmetic import NUMBER, ExpressionError, canonical, decimals_of, evaluate, to_fraction
+from limoflow.worked.steps import FINAL, Step, notes, plain_steps
 from services.generator.bindings import is_bound, is_hundredth, is_ordinal_or_time, is_percent, spelled_numbers
 from services.generator.wording import implied_numbers
-from services.steps import FINAL, Step, notes, plain_steps
 
 _TOKEN = re.compile(rf"(?<![\d.,])(?<!\d[.,]){NUMBER}(?![\d]|[.,]\d)")
 _FINAL_WORDS = re.compile(

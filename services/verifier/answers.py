@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 
-from services.arithmetic import NUMBER, ExpressionError, decimals_of, to_fraction
+from limoflow.worked.arithmetic import NUMBER, ExpressionError, decimals_of, to_fraction
 
 _MARK = re.compile(r"####\s*([^\n]+)")
 _STATED = re.compile(

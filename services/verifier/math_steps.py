@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from limoflow.worked.arithmetic import NUMBER, ExpressionError, agrees, evaluate, to_fraction
+from limoflow.worked.steps import FINAL, NOTE, Step, notes, plain_steps
 from schemas.sample import Sample
-from services.arithmetic import NUMBER, ExpressionError, agrees, evaluate, to_fraction
-from services.steps import FINAL, NOTE, Step, notes, plain_steps
 from services.verifier.checks import MATH_DOMAINS, PASS, Finding, Options, domain_in
 
 _NUMBERS = re.compile(NUMBER)
@@ -18,8 +18,8 @@ _SPACED_THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}\b)")
 class MathSteps:
     """Every `<<expression=value>>` note and every plain `a op b = c`, recomputed with fractions.
 
-    Rounding as people write it is accepted (`services.arithmetic.agrees`). What cannot be parsed is passed over; a
-    `####` answer whose number stands nowhere else in a worked answer fails as `answer_not_derived`.
+    Rounding as people write it is accepted (`limoflow.worked.arithmetic.agrees`). What cannot be parsed is
+    passed over; a `####` answer whose number stands nowhere else in a worked answer fails as `answer_not_derived`.
     """
 
     name = "math_steps"

@@ -1,47 +1,36 @@
-"""SQL that cannot belong to its schema. Statements are compiled by SQLite, never run (G8)."""
+"""SQL that cannot belong to its schema. Everything is parsed, nothing is run (G8)."""
 
 from __future__ import annotations
 
 import re
-import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from typing import TYPE_CHECKING
 
 from schemas.sample import Sample
 from services.verifier.checks import PASS, Finding, Options, domain_in
 
+if TYPE_CHECKING:
+    from sqlglot.expressions import Expr
+
 _DOMAINS = frozenset({"sql", "text2sql"})
 _FENCE = re.compile(r"```[ \t]*(?:sql|sqlite)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _LONGEST = 20_000
-_FAULTS = (("incomplete input", "incomplete"), ("no such table", "no_such_table"), ("no such column", "no_such_column"))
-_TABLES = frozenset(
-    {
-        sqlite3.SQLITE_CREATE_TABLE,
-        sqlite3.SQLITE_CREATE_INDEX,
-        sqlite3.SQLITE_CREATE_VIEW,
-        sqlite3.SQLITE_INSERT,
-        sqlite3.SQLITE_UPDATE,
-        sqlite3.SQLITE_READ,
-        sqlite3.SQLITE_SELECT,
-        sqlite3.SQLITE_FUNCTION,
-        sqlite3.SQLITE_TRANSACTION,
-        sqlite3.SQLITE_REINDEX,
-    }
-)
-_QUERIES = frozenset(
-    {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, getattr(sqlite3, "SQLITE_RECURSIVE", 33)}
+_DIALECT = "sqlite"
+_OPEN_END = re.compile(
+    r"(?:\b(?:select|from|where|and|or|on|by|join|as|in|like|between|not|set|values|having|limit|order|group|distinct|"
+    r"then|when|else|case|is|inner|left|using|union|desc\s*,)|[,=<>+\-*/(.!|])\s*$",
+    re.IGNORECASE,
 )
 
 
 class SqlStatic:
-    """A query must be whole, and name only tables and columns of `reference.schema`.
+    """A query must be whole, and read only tables and columns of `reference.schema`.
 
-    The query is compiled by `EXPLAIN` in an empty database in memory, with an authorizer that allows reading only. What
-    SQLite does not understand may be another dialect: the verdict is then `unknown`.
+    Both are parsed by sqlglot in SQLite's dialect. What it does not understand may be another dialect: the verdict is
+    then `unknown`, but for a query that merely breaks off, which is `incomplete`.
     """
 
     name = "sql_static"
-    version = "1"
+    version = "2"
     order = 25
 
     def applies(self, sample: Sample) -> bool:
@@ -57,38 +46,74 @@ class SqlStatic:
         query = (fenced[-1] if fenced else sample.response).strip().rstrip(";").strip()
         if max(len(schema), len(query)) > _LONGEST:
             return Finding("unknown", "too_long", max(len(schema), len(query)), _LONGEST)
-        with closing(sqlite3.connect(":memory:")) as database:
-            if not _prepared(database, schema):
-                return None
-            return _compiled(database, query)
+        tables = _tables(schema)
+        return _fitting(query, tables) if tables else None
 
 
-def _prepared(database: sqlite3.Connection, schema: str) -> bool:
-    """Make the empty tables; a statement that does anything else is denied."""
-    database.set_authorizer(_only(_TABLES))
-    database.set_progress_handler(lambda: 1, 1_000_000)
+def _parsed(text: str) -> list[Expr] | None:
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
     try:
-        database.executescript(schema)
-    except (sqlite3.Error, sqlite3.Warning, ValueError):
-        return False
-    return True
+        return [statement for statement in sqlglot.parse(text, read=_DIALECT) if statement is not None]
+    except (SqlglotError, RecursionError):
+        return None
 
 
-def _compiled(database: sqlite3.Connection, query: str) -> Finding:
-    database.set_authorizer(_only(_QUERIES))
-    try:
-        database.execute(f"EXPLAIN {query}")
-    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-        for words, reason in _FAULTS:
-            if words in str(error):
-                return Finding("fail", reason, str(error)[:160], "compiles", query[-80:])
-        return Finding("unknown", "not_understood", str(error)[:160], "compiles", query[-80:])
+def _tables(schema: str) -> dict[str, set[str] | None]:
+    """Return the columns of each table that the schema makes; None for a view, whose columns are not looked into."""
+    from sqlglot import expressions as sql
+
+    tables: dict[str, set[str] | None] = {}
+    for statement in _parsed(schema) or ():
+        if not isinstance(statement, sql.Create) or statement.kind not in {"TABLE", "VIEW"}:
+            continue
+        table = statement.find(sql.Table)
+        if table is not None:
+            columns = {column.name.lower() for column in statement.find_all(sql.ColumnDef)}
+            tables[table.name.lower()] = columns or None
+    return tables
+
+
+def _fitting(query: str, tables: dict[str, set[str] | None]) -> Finding:
+    from sqlglot import expressions as sql
+
+    parsed = _parsed(query)
+    if not parsed or not isinstance(parsed[-1], sql.Query) or parsed[-1].find(sql.Anonymous):
+        if _breaks_off(query):
+            return Finding("fail", "incomplete", query[-80:], "a whole statement")
+        return Finding("unknown", "not_understood", query[-80:], "parses")
+    statement = parsed[-1]
+    made = {part.alias_or_name.lower() for part in statement.find_all(sql.CTE)}
+    used = [table.name.lower() for table in statement.find_all(sql.Table) if table.name]
+    missing = sorted({name for name in used if name not in made and name not in tables})
+    if missing:
+        return Finding("fail", "no_such_table", missing[0], ", ".join(sorted(tables))[:160])
+    if _breaks_off(query):
+        return Finding("fail", "incomplete", query[-80:], "a whole statement")
+    return _columns_fit(statement, made, used, tables)
+
+
+def _columns_fit(statement: Expr, made: set[str], used: list[str], tables: dict[str, set[str] | None]) -> Finding:
+    from sqlglot import expressions as sql
+
+    known = [tables[name] for name in used if name in tables]
+    if made or statement.find(sql.Subquery) or not known or any(columns is None for columns in known):
+        return PASS
+    columns = {name for table in known for name in table or ()}
+    aliases = {alias.alias.lower() for alias in statement.find_all(sql.Alias)} | {"rowid"}
+    for column in statement.find_all(sql.Column):
+        # SQLite reads a quoted name that is no column as text.
+        if not isinstance(column.this, sql.Star) and not column.this.args.get("quoted"):
+            name = column.name.lower()
+            if name not in columns and name not in aliases:
+                return Finding("fail", "no_such_column", name, ", ".join(sorted(columns))[:160])
     return PASS
 
 
-def _only(allowed: frozenset[int]) -> Callable[..., int]:
-    def decide(action: int, *names: str | None) -> int:
-        forbidden = action == sqlite3.SQLITE_FUNCTION and "load_extension" in names
-        return sqlite3.SQLITE_OK if action in allowed and not forbidden else sqlite3.SQLITE_DENY
-
-    return decide
+def _breaks_off(query: str) -> bool:
+    """Tell whether a query ends where no query can: after a keyword or an operator, or inside brackets or quotes."""
+    bare = re.sub(r"'(?:[^']|'')*'|\"[^\"]*\"", "''", query)
+    if bare.count("'") % 2 or bare.count('"') % 2:
+        return True
+    return bare.count("(") > bare.count(")") or (bool(_OPEN_END.search(bare)) and not bare.rstrip().endswith("*"))

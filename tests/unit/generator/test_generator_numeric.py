@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from limoflow.worked.arithmetic import evaluate
+from limoflow.worked.steps import FINAL, notes, plain_steps
 from schemas.run import Run
 from schemas.sample import Metadata, Sample
-from services.arithmetic import evaluate
 from services.generator.numeric_variation import NumericVariation
 from services.generator.strategies import Draft, Refusal
 from services.generator.worked import NotRecomputable, shown, understand
-from services.steps import FINAL, notes, plain_steps
 from services.verifier.math_steps import step_is_sound
 
 RUN = Run.model_validate({"run_id": "r", "spec": {"name": "r", "sources": [{"path": "x"}]}})

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.arithmetic import ExpressionError, agrees, evaluate
-from services.steps import notes, plain_steps
+from limoflow.worked.arithmetic import ExpressionError, agrees, evaluate
+from limoflow.worked.steps import notes, plain_steps
 from services.verifier.math_steps import step_is_sound
 
 NUMBERS = st.integers(0, 999).map(str) | st.decimals(0, 99, places=1).map(str)

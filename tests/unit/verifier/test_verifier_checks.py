@@ -244,7 +244,7 @@ SCHEMA = "CREATE TABLE trees (name TEXT, years INTEGER, park TEXT);"
         ("SELECT park, COUNT(*) FROM trees GROUP BY", "fail:incomplete"),
         ("SELECT COUNT(", "fail:incomplete"),
         ("SELECT name FROM trees LIMIT 5 FETCH ROWS", "unknown:not_understood"),
-        ("SELECT to_char(years) FROM trees", "unknown:not_understood"),
+        ("SELECT madeup(years) FROM trees", "unknown:not_understood"),
         ("SELECT load_extension('x') FROM trees", "unknown:not_understood"),
         ("ATTACH DATABASE 'x.db' AS y", "unknown:not_understood"),
         ("WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM t) SELECT * FROM t", None),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.arithmetic import NUMBER, canonical
+from limoflow.worked.arithmetic import NUMBER, canonical
 
 NOTE = re.compile(r"<<([^<>=]{1,400})=\s*([^<>=]{1,100})>>")
 FINAL = re.compile(rf"####\s*[$€£¥￥]?\s*(-?{NUMBER})")
