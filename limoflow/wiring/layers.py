@@ -21,27 +21,25 @@ def in_process_models(home: Home) -> ScoringModels:
 
 
 @asynccontextmanager
-async def open_layer(name: str, home: Home) -> AsyncIterator[Layer]:
-    """Open the layer `generate`, `verify` or `score`, its models in this process, and close it afterwards."""
+async def open_layer(name: str, home: Home, models: ScoringModels | None = None) -> AsyncIterator[Layer]:
+    """Open the layer `generate`, `verify` or `score`, with these models or its own in this process; close it again."""
+    layer: Layer
     if name == "generate":
         from services.generator.app import layer as generator
 
-        generating = generator()
-        yield generating
-        await generating.close()
+        layer = generator()
     elif name == "verify":
         from services.verifier.app import layer as verifier
 
-        verifying = verifier()
-        try:
-            yield verifying
-        finally:
-            await verifying.close()
+        layer = verifier()
     else:
         from services.scorer.app import layer as scorer
 
-        models = in_process_models(home)
-        try:
-            yield scorer(models)
-        finally:
+        models = models or in_process_models(home)
+        layer = scorer(models)
+    try:
+        yield layer
+    finally:
+        await layer.close()
+        if models is not None:
             await models.close()

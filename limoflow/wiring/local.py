@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from limoflow.following import run_progress, run_view
+from limoflow.inference.types import ScoringModels
 from limoflow.layer import LayerStage
 from limoflow.observe.logs import configure_logs
 from limoflow.progress_of import Results, results_of
@@ -23,36 +25,51 @@ from schemas.topics import CANDIDATE, RAW, SCORED, VERIFIED
 LAYERS = (("generate", RAW, CANDIDATE), ("verify", CANDIDATE, VERIFIED), ("score", VERIFIED, SCORED))
 
 
-def run_local(run: Run, home: Home) -> tuple[Transport, Results]:
-    """Run to the end in this process; return the transport, for the audit, and what the run produced."""
+def run_local(run: Run, home: Home, models: ScoringModels | None = None) -> tuple[Transport, Results]:
+    """Run to the end in this process; return the transport, for the audit, and what the run produced.
+
+    Parameters
+    ----------
+    models : ScoringModels, optional
+        The models that score; those of the home folder by default.
+    """
     configure_logs("limoflow", "local", level="WARNING", stream=sys.stderr)
     transport = LocalTransport()
     transport.ensure_topics()
-    results = asyncio.run(_run(run, home, transport))
+    results = asyncio.run(_run(run, home, transport, models))
     return transport, results
 
 
-async def _run(run: Run, home: Home, transport: LocalTransport) -> Results:
+@asynccontextmanager
+async def hosted(
+    transport: LocalTransport, home: Home, models: ScoringModels | None = None
+) -> AsyncIterator[LocalRunner]:
+    """Host every service on a transport in this process, and stop them gracefully in the end."""
     async with AsyncExitStack() as resources:
         runner = LocalRunner(transport)
         for name, topic, output in LAYERS:
-            layer = await resources.enter_async_context(open_layer(name, home))
+            layer = await resources.enter_async_context(open_layer(name, home, models))
             runner.add_stage(LayerStage(layer, topic, output, RunRegistry()))
         for task in _tasks(home, transport):
             runner.add_task(task)
-        transport.send([run_emit(run)])
-        progress = resources.enter_context(run_view(run))
-
-        def finished() -> bool:
-            results = results_of(transport, run.run_id)
-            done, total, fields = run_progress(transport.offsets, results)
-            progress.update(done, total, **fields)
-            return results.finished(run)
-
         try:
-            await runner.run_until(finished)
+            yield runner
         finally:
             await runner.stop()
+
+
+async def _run(run: Run, home: Home, transport: LocalTransport, models: ScoringModels | None) -> Results:
+    async with hosted(transport, home, models) as runner:
+        transport.send([run_emit(run)])
+        with run_view(run) as progress:
+
+            def finished() -> bool:
+                results = results_of(transport, run.run_id)
+                done, total, fields = run_progress(transport.offsets, results)
+                progress.update(done, total, **fields)
+                return results.finished(run)
+
+            await runner.run_until(finished)
     return results_of(transport, run.run_id)
 
 
