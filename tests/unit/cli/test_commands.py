@@ -1,0 +1,206 @@
+"""The command line without a broker: help, exit codes, files in and out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from limoflow.cli import letters, main, place, releases, runs
+from limoflow.errors import LimoflowError
+from limoflow.inference.fakes import FakeModels
+from limoflow.settings import Home
+from limoflow.stream.local import LocalTransport
+from limoflow.wiring import layers, plan
+from tests.support.local_flow import LocalFlow, only, planned, rows, write_lake
+
+SPEC = "name: small\nsources: [{path: 'lake/*.jsonl', domain: mathematics}]\nscore: {ifd: null}\nselect: {target: 9}\n"
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(main.app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIMOFLOW_HOME", str(tmp_path / "home"))
+    write_lake(tmp_path, "a.jsonl", rows(40))
+    (tmp_path / "run.yaml").write_text(SPEC, encoding="utf-8")
+    monkeypatch.setattr(layers, "in_process_models", lambda _: FakeModels())
+    return tmp_path
+
+
+@pytest.fixture
+def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalFlow:
+    write_lake(tmp_path, "a.jsonl", [*rows(40), b"{broken"])
+    flow = LocalFlow(tmp_path)
+    flow.run(planned(tmp_path))
+
+    @contextmanager
+    def connected() -> Iterator[LocalTransport]:
+        yield flow.transport
+
+    for module in (place, runs, releases, letters):
+        monkeypatch.setattr(module, "connected", connected)
+    monkeypatch.setenv("LIMOFLOW_HOME", str(flow.home.root))
+    return flow
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['limoflow', '--help']\n"
+        "from limoflow.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'faust', 'confluent_kafka', 'transformers', 'pyarrow', 'numpy', 'httpx', 'tritonclient'}\n"
+        "print('LOADED', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert "LOADED []" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["run", "nowhere.yaml"], 2, "no such file"),
+        (["status"], 2, "no stack runs"),
+        (["apply", "verify", "nowhere.jsonl", "-o", "out.jsonl", "--run", "run.yaml"], 2, "cannot be read"),
+        (["dlq", "list", "--stage", "cook"], 2, "no stack runs"),
+        (["frobnicate"], 2, "No such command"),
+    ],
+)
+def test_wrong_use_exits_with_2_and_says_what_to_do(lake: Path, arguments: list[str], code: int, words: str) -> None:
+    command = [sys.executable, "-m", "limoflow.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=lake)
+    assert done.returncode == code
+    assert words in done.stderr
+
+
+def test_a_spec_whose_sources_formats_or_checks_are_missing_is_refused(lake: Path) -> None:
+    (lake / "bad.yaml").write_text(
+        "name: bad\nsources: [{path: nothing/*.jsonl}]\nverify: {checks: {math_stepz: {}}}\n"
+        "export: {formats: [papyrus]}\ngenerate: {strategies: [{kind: self_instruct}]}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(LimoflowError) as caught:
+        invoke("run", "bad.yaml")
+    told = str(caught.value)
+    assert all(word in told for word in ("nothing/*.jsonl", "math_stepz", "papyrus", "self_instruct"))
+
+
+def test_a_local_run_prints_funnel_audit_and_folder(lake: Path) -> None:
+    output = invoke("run", "run.yaml", "--local")
+    assert "audit passed" in output
+    (manifest,) = (lake / "home" / "releases").glob("small/*/*/manifest.json")
+    assert str(manifest.parent) in output
+    assert len(json.loads(manifest.read_bytes())["rows"]) == 9
+
+
+def test_layers_work_file_to_file(lake: Path) -> None:
+    wrong = {**rows(1, start=70)[0], "response": "2+2 = <<2+2=5>>5\n#### 5"}
+    (lake / "in.jsonl").write_text("\n".join(json.dumps(row) for row in [*rows(30), wrong]), encoding="utf-8")
+    told = invoke("apply", "generate", "in.jsonl", "-o", "g.jsonl", "--run", "run.yaml")
+    assert "31  passed" in told
+    told = invoke("apply", "verify", "g.jsonl", "-o", "v.jsonl", "--run", "run.yaml")
+    assert "30  passed" in told
+    refused = json.loads((lake / "v.rejected.jsonl").read_text())
+    assert refused["metadata"]["filtering"]["reason"].startswith("math_steps:")
+    invoke("apply", "score", "v.jsonl", "-o", "s.jsonl", "--run", "run.yaml")
+    scored = [json.loads(line) for line in (lake / "s.jsonl").read_text().splitlines()]
+    assert all(row["metadata"]["advanced_assessment"]["embedding"] for row in scored)
+    invoke("apply", "select", "s.jsonl", "-o", "c.jsonl", "--run", "run.yaml")
+    chosen = [json.loads(line) for line in (lake / "c.jsonl").read_text().splitlines()]
+    assert [row["metadata"]["filtering"]["rank"] for row in chosen] == list(range(len(chosen))) or len(chosen) == 9
+    assert len(chosen) == 9
+
+
+def test_a_line_that_is_no_sample_is_named(lake: Path) -> None:
+    (lake / "in.jsonl").write_text('{"instruction": "a question"}\n', encoding="utf-8")
+    with pytest.raises(LimoflowError, match=r"in\.jsonl#0: is no sample"):
+        invoke("apply", "verify", "in.jsonl", "-o", "v.jsonl", "--run", "run.yaml")
+    assert not (lake / "v.jsonl").exists()
+
+
+def test_the_same_spec_is_the_same_run_and_fresh_is_another(lake: Path) -> None:
+    from limoflow.spec_file import load_spec
+
+    spec = load_spec(lake / "run.yaml")
+    home = Home(lake / "home")
+    first = plan.plan_run(spec, lake, home, tell=lambda _: None)
+    again = plan.plan_run(spec, lake, home, tell=lambda _: None)
+    other = plan.plan_run(spec, lake, home, tell=lambda _: None, nonce="x")
+    assert first == again
+    assert other.run_id != first.run_id
+
+
+def test_status_audit_and_explain_read_the_topics(flow: LocalFlow, tmp_path: Path) -> None:
+    run = planned(tmp_path)
+    release = only(flow.results(run))
+    assert "flow-1  finished" in invoke("status")
+    assert "finalized             20" in invoke("status", "flow-1")
+    assert "audit passed" in invoke("audit", "flow-1")
+    told = invoke("explain", release.rows[0].id)
+    assert "samples.finalized" in told
+    assert "at rank" in told
+    with pytest.raises(LimoflowError, match="unknown; known: flow-1"):
+        invoke("audit", "flow-2")
+    with pytest.raises(LimoflowError, match="no sample 'nobody'"):
+        invoke("explain", "nobody")
+
+
+def test_releases_are_listed_shown_compared_and_exported(flow: LocalFlow, tmp_path: Path) -> None:
+    release = only(flow.results(planned(tmp_path)))
+    assert release.release_id in invoke("release", "list")
+    assert json.loads(invoke("release", "show", release.release_id[:8]))["release_id"] == release.release_id
+    assert "20 rows before, 20 after; 0 out, 0 in" in invoke("release", "diff", "flow-1", release.release_id)
+    invoke("release", "export", "flow-1", "-o", str(tmp_path / "out"), "--format", "chat")
+    assert list((tmp_path / "out").glob("**/chat.jsonl"))
+    with pytest.raises(LimoflowError, match="no release"):
+        invoke("release", "show", "zzz")
+
+
+def test_dead_letters_are_listed_and_shown(flow: LocalFlow) -> None:
+    listed = invoke("dlq", "list")
+    assert "ingestor" in listed
+    sample_id = listed.split()[0]
+    assert "{broken" in invoke("dlq", "show", sample_id)
+    assert "left 1 of the ingestor" in invoke("dlq", "replay")
+    with pytest.raises(LimoflowError, match="no dead-letter topic"):
+        invoke("dlq", "list", "--stage", "cook")
+
+
+def test_closing_a_run_announces_it(flow: LocalFlow) -> None:
+    from limoflow.progress_of import runs_of
+
+    assert "is closing" in invoke("close", "flow-1")
+    assert runs_of(flow.transport)["flow-1"].state == "closing"
+
+
+def test_the_contract_is_exported_and_checked(tmp_path: Path) -> None:
+    assert "sample.v1.schema.json" in invoke("schema", "export", str(tmp_path / "json"))
+    assert "unchanged" in invoke("schema", "check", str(tmp_path / "json"))
+    path = tmp_path / "json" / "sample.v1.schema.json"
+    path.write_text(path.read_text().replace('"instruction"', '"question"'))
+    with pytest.raises(LimoflowError):
+        invoke("schema", "check", str(tmp_path / "json"))
+
+
+def test_doctor_looks_at_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMOFLOW_HOME", str(tmp_path))
+    monkeypatch.setenv("LIMOFLOW_TRITON_VENV", str(tmp_path / "no-venv"))
+    result = CliRunner().invoke(main.app, ["doctor"])
+    assert "MISSING" in result.output
+    assert "venv-triton" in result.output
+    assert isinstance(result.exception, LimoflowError)
+    assert result.exception.exit_code == 3
