@@ -58,8 +58,8 @@ imports: venv
 unit-tests: venv venv-triton
 	$(BIN)/python -m pytest --cov --cov-report=term -n 2 --dist loadgroup
 
-test-chaos: venv venv-triton ## three seeds of the long chaos test
-	LIMOFLOW_CHAOS_SEEDS=1,2,3 $(BIN)/python -m pytest tests/chaos -m chaos -p no:xdist --timeout=3000
+test-chaos: venv venv-triton ## three seeds of the chaos test, 5,000 samples each
+	LIMOFLOW_CHAOS_SEEDS=1,2,3 LIMOFLOW_CHAOS_ROWS=5000 $(BIN)/python -m pytest tests/chaos -m chaos -p no:xdist --timeout=3000
 
 bench: venv venv-triton ## measure, print a table, write benchmarks/results.json
 	$(BIN)/python -m benchmarks

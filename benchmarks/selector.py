@@ -6,16 +6,14 @@ Texts are worked problems made here (about 100 tokens), embeddings have 384 dime
 from __future__ import annotations
 
 import base64
-import json
-import resource
 import sys
 import time
 from collections.abc import Iterator
 from random import Random
 
 import numpy as np
-import orjson
 
+from benchmarks.figures import Figure, table
 from limoflow.layer import sample_emit
 from limoflow.stream.types import Emit, Record, TopicPartition
 from schemas.run import Run
@@ -108,7 +106,8 @@ def as_records(emits: list[Emit]) -> list[Record]:
     ]
 
 
-def measure(rows: int) -> dict[str, float]:
+def measure(rows: int = 20_000) -> list[Figure]:
+    """Send rows through both levels, close the window, and return the rates of the parts and of the whole."""
     spec = {"name": "bench", "sources": [{"path": "x"}], "select": {"target": 500}}
     run = Run.model_validate({"run_id": "bench", "spec": spec})
     announced = Record(RUNS, 0, 0, b"", run.to_bytes())
@@ -132,19 +131,14 @@ def measure(rows: int) -> dict[str, float]:
     while not any(it.topic == RELEASES for it in emits[-1:]):
         emits += second.tick()
     times.append(time.perf_counter())
-    release = orjson.loads(emits[-1].value or b"")
-    parts = np.diff(times)
-    return {
-        "rows": rows,
-        "chosen": len(release["rows"]),
-        "pools_samples_per_s": round(rows / parts[0]),
-        "merge_samples_per_s": round(rows / parts[1]),
-        "close_samples_per_s": round(rows / parts[2]),
-        "samples_per_s": round(rows / parts.sum()),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-    }
+    first_level, second_level, closing = np.diff(times)
+    return [
+        Figure("selector core: fold and close", rows / (times[-1] - times[0]), "samples/s", 10_000),
+        Figure("selector: first level", rows / first_level, "samples/s"),
+        Figure("selector: second level", rows / second_level, "samples/s"),
+        Figure("selector: closing", rows / closing, "samples/s"),
+    ]
 
 
 if __name__ == "__main__":
-    for size in [int(text) for text in sys.argv[1:]] or ROWS:
-        print(json.dumps(measure(size)))
+    sys.stdout.write(table(measure()) + "\n")

@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from limoflow.service import ServiceContext, serve_tasks
 from limoflow.stream.types import Task
 from services.ingestor.app import task
+from services.ingestor.reading import Batch
 from services.ingestor.settings import IngestorSettings
 
 
 def build(context: ServiceContext) -> Sequence[Task]:
     """Build the task."""
-    return [task(IngestorSettings(), context.transport.reader)]
+
+    def written(batch: Batch) -> None:
+        for file_format, rows in batch.rows.items():
+            context.metrics.ingested(file_format, rows, batch.bytes[file_format])
+        for file_format in batch.ended.elements():
+            context.metrics.file_ingested(file_format)
+
+    return [task(IngestorSettings(), context.transport.reader, on_batch=written)]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -20,7 +21,13 @@ from services.ingestor.state import FileProgress, RunProgress, progress_emit
 
 @dataclass
 class Batch:
-    """What is written in one transaction, and the progress that holds once it is."""
+    """What is written in one transaction, and the progress that holds once it is.
+
+    Attributes
+    ----------
+    rows, bytes, ended : Counter
+        Rows, their bytes, and files read to their end, by format; for metrics.
+    """
 
     run_id: str
     progress: RunProgress
@@ -28,6 +35,9 @@ class Batch:
     files: dict[str, FileProgress] = field(default_factory=dict)
     size: int = 0
     read: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
 
     def add(self, emit: Emit) -> None:
         """Add a record."""
@@ -180,6 +190,7 @@ class RunReading:
         state.window = progress.window
         batch.files[key] = state
         if state.done:
+            batch.ended[_format(pending)] += 1
             self._rows = None
             self._files.pop(key)
             self._queue.done()
@@ -189,7 +200,10 @@ class RunReading:
     def _admit(self, pending: Pending, row: Row, state: FileProgress, batch: Batch, stamps: Stamps) -> None:
         progress = batch.progress
         try:
-            batch.add(self._sample(pending, row, progress, stamps))
+            emit = self._sample(pending, row, progress, stamps)
+            batch.add(emit)
+            batch.rows[_format(pending)] += 1
+            batch.bytes[_format(pending)] += len(emit.value or b"")
             progress.ordinal += 1
             progress.window_rows += 1
             progress.batch_rows += 1
@@ -227,6 +241,11 @@ class RunReading:
             version=self._version,
             longest=self._settings.max_dead_letter_bytes,
         )
+
+
+def _format(pending: Pending) -> str:
+    """Return the extension of a file, which names its format in metrics."""
+    return pending.unit.name.removesuffix(".gz").rpartition(".")[2].lower()[:16]
 
 
 def _bytes_of(value: object) -> bytes:

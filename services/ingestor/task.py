@@ -35,13 +35,22 @@ class Ingestor:
         Reads `ingest.state`, and after a crash the last batch in samples.raw.
     clock : callable
         Seconds since the epoch.
+    on_batch : callable, optional
+        Called with each batch once it is written, for metrics.
     """
 
     name = "ingestor"
     version = VERSION
     inputs = (Input(RUNS, "rebuild"),)
 
-    def __init__(self, settings: IngestorSettings, reader: LogReader, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: IngestorSettings,
+        reader: LogReader,
+        clock: Callable[[], float] = time.time,
+        on_batch: Callable[[Batch], None] | None = None,
+    ) -> None:
+        self._on_batch = on_batch
         self._settings = settings
         self._reader = reader
         self._clock = clock
@@ -94,6 +103,8 @@ class Ingestor:
         if not self._offered or self._batch is None:
             return
         batch, self._batch, self._offered = self._batch, None, False
+        if self._on_batch is not None:
+            self._on_batch(batch)
         batch.written({partition.partition: end for partition, end in ends.items() if partition.topic == RAW})
         if batch.progress.finished:
             self._finished.add(batch.run_id)

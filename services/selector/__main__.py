@@ -4,13 +4,26 @@ import sys
 from collections.abc import Sequence
 
 from limoflow.service import ServiceContext, serve_tasks
-from limoflow.stream.types import Task
+from limoflow.stream.types import Emit, Task
+from schemas.headers import REASON, header_text
+from schemas.release import Release
+from schemas.topics import FINALIZED, REJECTED, RELEASES
 from services.selector.app import tasks
 
 
 def build(context: ServiceContext) -> Sequence[Task]:
     """Build the two levels."""
-    return tasks(context.transport.offsets)
+
+    def closing(emits: Sequence[Emit]) -> None:
+        for emit in emits:
+            if emit.topic == FINALIZED:
+                context.metrics.finalized()
+            elif emit.topic == REJECTED:
+                context.metrics.rejected("selector", header_text(emit.headers, REASON) or "unknown")
+            elif emit.topic == RELEASES and emit.value is not None:
+                context.metrics.released(Release.model_validate_json(emit.value).shortfall)
+
+    return tasks(context.transport.offsets, on_closing=closing)
 
 
 if __name__ == "__main__":

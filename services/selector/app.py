@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from limoflow.stream.types import Offsets, Task
+from collections.abc import Callable, Sequence
+
+from limoflow.stream.types import Emit, Offsets, Task
 from services.selector.file import select_file
 from services.selector.merge import Merge
 from services.selector.pools import PartitionPools
@@ -11,7 +13,11 @@ from services.selector.settings import SelectorSettings
 __all__ = ["SelectorSettings", "select_file", "tasks"]
 
 
-def tasks(offsets: Offsets, settings: SelectorSettings | None = None) -> tuple[Task, Task]:
+def tasks(
+    offsets: Offsets,
+    settings: SelectorSettings | None = None,
+    on_closing: Callable[[Sequence[Emit]], None] | None = None,
+) -> tuple[Task, Task]:
     """Return the two levels: the partitions' pools, and the merging level that closes windows."""
     settings = settings or SelectorSettings()
-    return PartitionPools(settings), Merge(settings, offsets)
+    return PartitionPools(settings), Merge(settings, offsets, on_closing=on_closing)

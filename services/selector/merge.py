@@ -66,6 +66,8 @@ class Merge:
         Positions in the log, for the drain barrier.
     clock : callable
         Seconds, monotonic.
+    on_closing : callable, optional
+        Called with each part of a closing window, for metrics; again where its transaction is tried again.
     """
 
     name = NAME
@@ -78,8 +80,13 @@ class Merge:
     )
 
     def __init__(
-        self, settings: SelectorSettings, offsets: Offsets, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: SelectorSettings,
+        offsets: Offsets,
+        clock: Callable[[], float] = time.monotonic,
+        on_closing: Callable[[Sequence[Emit]], None] | None = None,
     ) -> None:
+        self._on_closing = on_closing
         self._settings = settings
         self._runs = RunRegistry()
         self._released = Released()
@@ -147,7 +154,7 @@ class Merge:
         for closing in partition.closing.values():
             part = next(closing, None)
             if part is not None:
-                return part
+                return self._told(part)
         return self._announced(partition)
 
     def _announced(self, partition: _Partition) -> list[Emit]:
@@ -166,7 +173,12 @@ class Merge:
             chunk = self._settings.chunk
             partition.closing[place] = closing_records(state, run, place[1], last=last, chunk=chunk)
         parts = (next(closing, None) for it in self._partitions.values() for closing in it.closing.values())
-        return next((part for part in parts if part is not None), [])
+        return self._told(next((part for part in parts if part is not None), []))
+
+    def _told(self, part: list[Emit]) -> list[Emit]:
+        if part and self._on_closing is not None:
+            self._on_closing(part)
+        return part
 
     def _closable(self) -> list[Place]:
         """Return the ended windows that are this worker's to close."""

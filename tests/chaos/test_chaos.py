@@ -14,8 +14,8 @@ from examples.demo_lake.lake import build_lake
 from tests.support.stack import REPOSITORY, Stack, running_stack, until
 
 SEEDS = [int(seed) for seed in os.environ.get("LIMOFLOW_CHAOS_SEEDS", "1").split(",")]
-ROWS = 5_000
-RUN = ("run", str(REPOSITORY / "examples" / "demo.yaml"), "select.target=300", "train.max_length=128")
+ROWS = int(os.environ.get("LIMOFLOW_CHAOS_ROWS", "1500"))
+RUN = ("run", str(REPOSITORY / "examples" / "demo.yaml"), "select.target=150", "train.max_length=128")
 SERVICES = ("ingestor", "generator", "verifier", "scorer", "selector", "exporter", "trainer")
 VICTIMS = (*SERVICES, "triton", "triton stub", "kafka")
 HANG_GUARD_S = 900.0
