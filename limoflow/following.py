@@ -13,7 +13,7 @@ from limoflow.stream.types import Offsets, Transport
 from schemas.run import Run
 from schemas.topics import FINALIZED, RAW, REJECTED
 
-_POLL_S = 0.5
+_POLL_S = 1.0
 _PATIENCE_S = 120.0
 
 

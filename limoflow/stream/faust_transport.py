@@ -47,7 +47,7 @@ class LedgerConsumerThread(AIOKafkaConsumerThread):
             # Faust polls from its own loop, whatever the handlers do; a worker that hangs is seen by its lag.
             max_poll_interval_ms=3_600_000,
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=500,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
             session_timeout_ms=settings.session_timeout_ms,
             rebalance_timeout_ms=max(settings.session_timeout_ms, 30_000),

@@ -88,6 +88,8 @@ class BrokerSettings(BaseSettings):
             "ssl.certificate.location": self.ssl_certificate_location,
             "ssl.key.location": self.ssl_key_location,
             "reconnect.backoff.max.ms": 2_000,
+            # Bootstrapping anew after an outage hangs calls and has crashed processes (docs/decisions/0015).
+            "metadata.recovery.strategy": "none",
             # Without it librdkafka writes to standard error on its own.
             "logger": logging.getLogger("limoflow.stream.kafka"),
         }
@@ -123,7 +125,7 @@ class BrokerSettings(BaseSettings):
             "auto_offset_reset": "earliest",
             "session_timeout_ms": self.session_timeout_ms,
             "heartbeat_interval_ms": max(300, self.session_timeout_ms // 5),
-            "fetch_wait_max_ms": 100,
+            "fetch_wait_max_ms": 500,
             "fetch_max_bytes": MAX_MESSAGE_BYTES + _MIB,
             "message_max_bytes": MAX_MESSAGE_BYTES,
             "receive_message_max_bytes": MAX_MESSAGE_BYTES + 2 * _MIB,

@@ -57,10 +57,11 @@ def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None])
         kafka = KafkaBroker(home.stack)
         served = ServedModels(home.triton_repository, ("embedder",), packages=_packages())
         triton = TritonServer(options.triton_venv, served, home.stack)
-        supervisor.start([Service.single(kafka.spec()), Service.single(triton.spec())])
+        supervisor.start([Service.single(kafka.spec())])
         shared = _shared_environment(home, options, kafka.bootstrap, triton.grpc_address)
         supervisor.start(
-            [
+            [Service.single(triton.spec())]
+            + [
                 Service(name, partial(_service_spec, home, name, shared), replicas=options.workers.get(name, 1))
                 for name in SERVICES
             ]
