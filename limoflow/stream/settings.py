@@ -88,7 +88,8 @@ class BrokerSettings(BaseSettings):
             "ssl.certificate.location": self.ssl_certificate_location,
             "ssl.key.location": self.ssl_key_location,
             "reconnect.backoff.max.ms": 2_000,
-            # Bootstrapping anew after an outage hangs calls and has crashed processes (docs/decisions/0015).
+            # With re-bootstrap librdkafka 2.16 loses the coordinator when the broker was away: calls never return, and
+            # processes have crashed (docs/decisions/0015).
             "metadata.recovery.strategy": "none",
             # Without it librdkafka writes to standard error on its own.
             "logger": logging.getLogger("limoflow.stream.kafka"),

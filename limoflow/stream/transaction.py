@@ -44,8 +44,6 @@ class TransactionalWriter:
             settings.producer(
                 transactional_id=transactional_id,
                 transaction_timeout_ms=settings.transaction_timeout_ms,
-                # With re-bootstrap librdkafka 2.16 loses the group's coordinator when the broker was away, and
-                # send_offsets_to_transaction never returns, whatever its timeout.
                 delivery_timeout_ms=min(settings.delivery_timeout_ms, settings.transaction_timeout_ms),
                 error_cb=quiet,
             )
