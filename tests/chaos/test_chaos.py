@@ -20,7 +20,7 @@ SERVICES = ("ingestor", "generator", "verifier", "scorer", "selector", "exporter
 VICTIMS = (*SERVICES, "triton", "triton stub", "kafka")
 HANG_GUARD_S = 900.0
 
-pytestmark = [pytest.mark.chaos, pytest.mark.kafka, pytest.mark.triton, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.chaos, pytest.mark.kafka, pytest.mark.triton]
 
 
 @pytest.fixture(scope="module")

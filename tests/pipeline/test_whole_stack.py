@@ -20,7 +20,7 @@ from tests.support.stack import REPOSITORY, Stack, running_stack, until
 
 RUN = ("run", str(REPOSITORY / "examples" / "demo.yaml"), "select.target=60", "train.max_length=96")
 
-pytestmark = [pytest.mark.kafka, pytest.mark.triton, pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.kafka, pytest.mark.triton, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
