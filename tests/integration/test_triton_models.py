@@ -32,7 +32,6 @@ TINY = BuildSettings(vocabulary=500, hidden=32, heads=2, intermediate=64, steps=
 
 pytestmark = [
     pytest.mark.triton,
-    pytest.mark.xdist_group("triton"),
     pytest.mark.skipif(
         not (VENV / "bin" / "python").exists() and os.environ.get("CI") != "true",
         reason="no Triton environment: make venv-triton",
