@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def test_dead_letters_are_listed_shown_and_replayed(stack: Stack) -> None:
     assert listed
     sample_id = listed[0].split()[0]
     assert sample_id in stack.command("dlq", "show", sample_id)
-    assert "left 1 of the ingestor" in stack.command("dlq", "replay", sample_id)
+    assert re.search(r"left [1-9]\d* of the ingestor", stack.command("dlq", "replay", sample_id))
 
 
 def test_a_service_is_scaled_while_it_runs(stack: Stack) -> None:
