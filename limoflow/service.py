@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -20,6 +21,17 @@ from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.types import Stage, Task, Transport
 from schemas.run import Run
 from schemas.sample import Sample
+
+_YOUNG_OBJECTS = 50_000
+
+
+def collect_seldom() -> None:
+    """Let the cycle collector run after 50,000 new objects instead of 700.
+
+    Records and samples hold no cycles, so almost every run of the collector walks all that is held and frees nothing;
+    measured, it takes a third of the selector's time.
+    """
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,7 @@ def serve_tasks(name: str, build: Callable[[ServiceContext], Sequence[Task]]) ->
 def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
     from limoflow.stream.kafka_transport import KafkaTransport
 
+    collect_seldom()
     settings, broker = ServiceSettings(), BrokerSettings()
     configure_logs(name, settings.instance, level=settings.log_level)
     log = structlog.stdlib.get_logger(name)

@@ -6,9 +6,11 @@ Source: CloudEvents 1.0.2, Kafka protocol binding, section 3.2 (attributes as `c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 Headers = tuple[tuple[str, bytes], ...]
 
+_VERSION = ("ce_specversion", b"1.0")
 CONTENT_TYPE = ("content-type", b"application/json")
 RUN = "ce_runid"
 WINDOW = "ce_window"
@@ -33,14 +35,13 @@ def event_headers(event: str, event_id: str, source: str, **extensions: str | in
     **extensions
         Extension attributes (`runid`, `window`, `stage`, `reason`, ...); those that are None are left out.
     """
-    fixed = (
-        ("ce_specversion", b"1.0"),
-        ("ce_id", event_id.encode()),
-        ("ce_type", f"{TYPE_PREFIX}{event}".encode()),
-        ("ce_source", f"/limoflow/{source}".encode()),
-        CONTENT_TYPE,
-    )
-    return fixed + tuple((f"ce_{name}", str(value).encode()) for name, value in extensions.items() if value is not None)
+    named = [(f"ce_{name}", str(value).encode()) for name, value in extensions.items() if value is not None]
+    return (_VERSION, ("ce_id", event_id.encode()), *_kind(event, source), CONTENT_TYPE, *named)
+
+
+@lru_cache(maxsize=256)
+def _kind(event: str, source: str) -> Headers:
+    return ("ce_type", f"{TYPE_PREFIX}{event}".encode()), ("ce_source", f"/limoflow/{source}".encode())
 
 
 def header_text(headers: Sequence[tuple[str, bytes]] | Mapping[str, bytes], name: str) -> str | None:

@@ -13,7 +13,7 @@ from schemas.topics import RELEASES
 from services.selector.candidate import read_candidate
 from services.selector.choose import Closing, Elsewhere, close_window
 from services.selector.pool_state import PoolState, content_of
-from services.selector.refusals import STAGE, chosen_emit, refused_bytes_emit
+from services.selector.refusals import STAGE, chosen_emit, refused_emit
 from services.selector.reservoir import Held
 from services.selector.stored import unpacked
 
@@ -70,7 +70,7 @@ def release_emit(release: Release) -> Emit:
 
 
 def _refused(held: Held[bytes], why: Filtering) -> Emit:
-    return refused_bytes_emit(unpacked(held.payload), content_of(held.version), why)
+    return refused_emit(unpacked(held.payload), content_of(held.version), why)
 
 
 def _sample(standing: Mapping[str, Held[bytes]], sample_id: str) -> Sample:

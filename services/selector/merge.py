@@ -17,16 +17,15 @@ from limoflow.stream.dead_letters import dead_letter
 from limoflow.stream.types import Emit, Input, Offsets, Record, TopicPartition
 from schemas.headers import header_text
 from schemas.run import Run
-from schemas.sample import Sample
 from schemas.topics import POOL, RELEASES, RUNS, SCORED, WINDOWS
 from schemas.window import WindowEnd
 from services.selector.closing import closing_records
 from services.selector.distinct import Change, Fate
 from services.selector.drained import DrainWatch, Place
-from services.selector.explain import RESERVOIR_FULL, WINDOW_CLOSED
-from services.selector.pool_state import Outcome, PoolState, Refusal
+from services.selector.explain import RESERVOIR_FULL, WINDOW_CLOSED, refused
+from services.selector.pool_state import Outcome, PoolState, Refusal, content_of
 from services.selector.records import STRATUM, PoolKey, fate_emit, fate_key, pool_partition, read_fate, tombstone
-from services.selector.refusals import refusal_emit
+from services.selector.refusals import refused_emit
 from services.selector.released import Released
 from services.selector.settings import SelectorSettings
 from services.selector.stored import packed, unpacked
@@ -220,7 +219,7 @@ class Merge:
         released = key.place in self._released
         if key.kind == "s" and not self._known(partition, key):
             bound = self._released.release_id(key.place) if released else None
-            yield refusal_emit(Sample.model_validate_json(record.value or b""), WINDOW_CLOSED, value=bound)
+            yield refused_emit(record.value or b"", content_of(key.version), refused(WINDOW_CLOSED, value=bound))
         if released:
             partition.stale[key.encode()] = None
         elif key.kind != "s" or not self._holds(partition, key):
@@ -265,8 +264,8 @@ def _offered(state: PoolState[bytes], key: PoolKey, record: Record) -> Iterator[
 def _given_up(place: Place, refusal: Refusal[bytes], outcome: Outcome[bytes]) -> Iterator[Emit]:
     held = refusal.held
     yield tombstone(PoolKey(*place, "s", held.id, held.version))
-    sample = Sample.model_validate_json(unpacked(held.payload))
-    yield refusal_emit(sample, RESERVOIR_FULL, value=refusal.key, bound=refusal.bound)
+    why = refused(RESERVOIR_FULL, value=refusal.key, bound=refusal.bound)
+    yield refused_emit(unpacked(held.payload), content_of(held.version), why)
     for sample_id, fate, change in outcome.changes:
         if sample_id == held.id and fate.kind == "r" and change.stands:
             yield fate_emit(place, sample_id, fate)

@@ -20,11 +20,11 @@ from schemas.sample import Sample
 from schemas.topics import REJECTED, RELEASES, RUNS, SCORED, dead_letters_of
 from services.selector.candidate import sample_stratum
 from services.selector.distinct import Fate
-from services.selector.explain import RESERVOIR_FULL, WINDOW_CLOSED
+from services.selector.explain import RESERVOIR_FULL, WINDOW_CLOSED, refused
 from services.selector.keys import short_hash
 from services.selector.pool_state import PoolState
 from services.selector.records import NO_CONTENT, PoolKey, fate_emit, scored_emit
-from services.selector.refusals import refusal_emit
+from services.selector.refusals import refused_emit
 from services.selector.released import Released
 from services.selector.settings import SelectorSettings
 
@@ -108,14 +108,16 @@ class PartitionPools:
         place = (sample.lineage.run_id, sample.lineage.window)
         if place in self._released:
             if not self._released.chose(place, sample.id):
-                yield refusal_emit(sample, WINDOW_CLOSED, value=self._released.release_id(place))
+                why = refused(WINDOW_CLOSED, value=self._released.release_id(place))
+                yield refused_emit(_finite(record.value or b"", sample), sample.content_hash, why)
             return
         yield from self._offered(record, sample, place)
 
     def _offered(self, record: Record, sample: Sample, place: tuple[str, int]) -> Iterator[Emit]:
         data = _finite(record.value or b"", sample)
         stratum = sample_stratum(sample)
-        version = f"{sample.content_hash}:{short_hash(data)}"
+        content = sample.content_hash
+        version = f"{content}:{short_hash(data)}"
         key = PoolKey(*place, "s", sample.id, version)
         pool = self._pool(record, place)
         if pool is None:
@@ -126,7 +128,8 @@ class PartitionPools:
             yield scored_emit(key, stratum, data)
         refusal = outcome.refusal
         if refusal is not None and refusal.held.id == sample.id:
-            yield refusal_emit(sample, RESERVOIR_FULL, value=refusal.key, bound=refusal.bound)
+            why = refused(RESERVOIR_FULL, value=refusal.key, bound=refusal.bound)
+            yield refused_emit(data, content, why)
             for sample_id, fate, change in outcome.changes:
                 if change.stands and sample_id == sample.id:
                     yield fate_emit(place, sample_id, fate)

@@ -11,7 +11,6 @@ from limoflow.stream.types import Emit
 from schemas.headers import RELEASE, event_headers
 from schemas.sample import Filtering, Sample
 from schemas.topics import FINALIZED, REJECTED
-from services.selector import explain
 
 STAGE = "selector"
 VERSION = "1"
@@ -22,20 +21,17 @@ def marked(sample: Sample, why: Filtering) -> Sample:
     return stamped(sample.extended(filtering=why), STAGE, VERSION)
 
 
-def refusal_emit(
-    sample: Sample, reason: str, *, value: float | str | None = None, bound: float | str | None = None
-) -> Emit:
-    """Return the record of a sample that one rule refused before its window closed."""
-    return refused_emit(sample, explain.refused(reason, value=value, bound=bound))
+def refused_emit(data: bytes, content: str, why: Filtering) -> Emit:
+    """Return the record of a refused sample from its bytes, which is what `marked` would make, without the model.
 
-
-def refused_emit(sample: Sample, why: Filtering) -> Emit:
-    """Return the record of a refused sample."""
-    return sample_emit(REJECTED, marked(sample, why), STAGE, reason=why.reason)
-
-
-def refused_bytes_emit(data: bytes, content: str, why: Filtering) -> Emit:
-    """Return the record of a refused sample from its bytes, as `refused_emit` does, without building the model."""
+    Parameters
+    ----------
+    data : bytes
+        The scored sample as strict JSON.
+    content : str
+        Its content hash.
+    why : Filtering
+    """
     sample = orjson.loads(data)
     metadata = sample["metadata"]
     lineage = metadata["lineage"]

@@ -17,7 +17,7 @@ from services.selector.explain import refused
 from services.selector.merge import Merge
 from services.selector.pools import PartitionPools
 from services.selector.records import PoolKey, pool_partition
-from services.selector.refusals import refused_bytes_emit, refused_emit
+from services.selector.refusals import marked, refused_emit
 from services.selector.settings import SelectorSettings
 
 
@@ -84,7 +84,8 @@ def test_what_the_local_pool_refuses_is_rejected_with_key_and_bound_and_counted(
 def test_a_refused_sample_reads_the_same_whether_or_not_the_model_was_built() -> None:
     sample = Sample.model_validate_json(scored(1, colour="blue", difficulty=None).value)
     why = refused("outranked", value=0.25, bound=0.5, score_parts={"ifd": 0.1})
-    slow, fast = refused_emit(sample, why), refused_bytes_emit(sample.to_bytes(), sample.content_hash, why)
+    slow = sample_emit(REJECTED, marked(sample, why), "selector", reason=why.reason)
+    fast = refused_emit(sample.to_bytes(), sample.content_hash, why)
     assert (fast.topic, fast.key, dict(fast.headers)) == (slow.topic, slow.key, dict(slow.headers))
     assert orjson.loads(fast.value) == orjson.loads(slow.value)
 
