@@ -174,7 +174,8 @@ class TaskRunner:
 
     def _receive(self) -> None:
         """Fetch what has come, a full batch if it is there, and restore from what was committed before."""
-        wait_s = max(0.0, min(_TICK_S, self._next_tick - time.monotonic()))
+        until_tick = self._next_tick - time.monotonic()
+        wait_s = max(0.0, min(_TICK_S, until_tick)) if self._is_ready else _TICK_S
         if self._consumer is None:
             self._stopping.wait(wait_s)
             return
@@ -232,6 +233,7 @@ class TaskRunner:
         positions = self._feed.positions if written else self._feed.uncommitted()
         if not written and not positions:
             return 0
+        self._fetch_ahead()
         ends = self._writer.commit(positions, self._consumer)
         self._feed.note_commit()
         self._waits = 0
@@ -239,6 +241,17 @@ class TaskRunner:
         if ends:
             self._job(lambda: self._task.delivered(ends))
         return written
+
+    def _fetch_ahead(self) -> None:
+        """Take what has come meanwhile, while the broker stores what was written."""
+        if self._consumer is not None and not self._late:
+            self._late = self._consumer.consume(self._batch, timeout=0)
+            self._still_held()
+
+    def _still_held(self) -> None:
+        if any(not added for added, _ in self._changes):
+            self._writer.abort()
+            raise TransactionAborted(f"partitions of {self._task.name!r} went to another worker during a batch")
 
     def _job(self, job: Callable[[], T]) -> T:
         """Run a method of the task; when it takes long, keep the membership of the group by polling.
@@ -253,9 +266,7 @@ class TaskRunner:
         if not future.done():
             self._poll_through(future)
         result = future.result()
-        if any(not added for added, _ in self._changes):
-            self._writer.abort()
-            raise TransactionAborted(f"partitions of {self._task.name!r} went to another worker during a long job")
+        self._still_held()
         return result
 
     def _poll_through(self, future: Future[Any]) -> None:

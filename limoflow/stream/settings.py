@@ -127,6 +127,8 @@ class BrokerSettings(BaseSettings):
             "session_timeout_ms": self.session_timeout_ms,
             "heartbeat_interval_ms": max(300, self.session_timeout_ms // 5),
             "fetch_wait_max_ms": 500,
+            # librdkafka's own choice is to fetch nothing for a second once its queue was full.
+            "fetch_queue_backoff_ms": 10,
             "fetch_max_bytes": MAX_MESSAGE_BYTES + _MIB,
             "message_max_bytes": MAX_MESSAGE_BYTES,
             "receive_message_max_bytes": MAX_MESSAGE_BYTES + 2 * _MIB,
