@@ -19,6 +19,7 @@ from limoflow.stack.triton import ServedModels, TritonServer
 
 SERVICES = ("ingestor", "generator", "verifier", "scorer", "selector", "exporter", "trainer")
 TRITON_VENV_VARIABLE = "LIMOFLOW_TRITON_VENV"
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +28,22 @@ class StackOptions:
 
     Attributes
     ----------
+    triton_venv : Path
+        Environment of the Triton server.
     workers : mapping
         Processes for each service; one where none is named.
     partitions : int
         Partitions of each work topic, the ceiling for a service's workers.
-    triton_venv : Path
-        Environment of the Triton server.
     """
 
+    triton_venv: Path
     workers: Mapping[str, int] = field(default_factory=dict)
     partitions: int = 4
-    triton_venv: Path = Path(".venv-triton")
 
 
 def triton_venv() -> Path:
     """Return the Triton environment: `$LIMOFLOW_TRITON_VENV`, else `.venv-triton` beside the checkout's code."""
-    return Path(os.environ.get(TRITON_VENV_VARIABLE) or ".venv-triton")
+    return Path(os.environ.get(TRITON_VENV_VARIABLE) or CHECKOUT / ".venv-triton")
 
 
 def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None]) -> None:
