@@ -81,6 +81,11 @@ class ModelCatalog:
         folders = sorted(path.parent for path in self._folder.glob("[0-9a-f]*/config.json"))
         return [(model_name(folder.name), folder) for folder in folders]
 
+    def newest(self) -> str | None:
+        """Return the name of the model that came last, which is the likeliest to be asked for next; None if empty."""
+        found = max(self.models(), key=lambda model: (model[1].lstat().st_mtime_ns, model[0]), default=None)
+        return found[0] if found else None
+
     def _embedded(self, key: str) -> str:
         if not key:
             raise UsageError("model 'embedded' has no key yet: build it from the run's data, then name embedded:KEY")

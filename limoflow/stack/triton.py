@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from limoflow.errors import MissingDependency, StackError
@@ -124,18 +123,22 @@ class ServedModels:
     repository : Path
         Model repository.
     load : tuple of str
-        Models to load at start; others are loaded and unloaded by request.
+        Models to load at start; the server is ready when they are.
     packages : tuple of Path
         Folders of Python packages that the models import. Only these are shown to them, because the folder that holds
         them may be an environment with other versions of the models' libraries.
     environment : mapping
         Further variables for the models.
+    warm : tuple of str
+        Models to load at start too, so that the first request finds them; the server is ready even where one cannot be
+        loaded. Others are loaded and unloaded by request.
     """
 
     repository: Path
     load: tuple[str, ...]
     packages: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    warm: tuple[str, ...] = ()
 
 
 class TritonServer:
@@ -189,14 +192,18 @@ class TritonServer:
             command=self._command(),
             env=self._variables(),
             log_path=self.folder.parent / "logs" / "triton.log",
-            ready=partial(answers_http, self.http_port, "/v2/health/ready"),
+            ready=self._serves,
             ready_timeout_s=180.0,
-            stop_grace_s=15.0,
+            # It keeps nothing that a kill could harm, and takes five seconds to take its models apart.
+            stop_grace_s=0.5,
             # The stub's embedded Python ignores PYTHONPATH; it imports from its working folder first.
             cwd=self._show_packages(),
             ports={"http": self.http_port, "grpc": self.grpc_port, "metrics": self.metrics_port},
             clean=self._clean,
         )
+
+    def _serves(self) -> bool:
+        return all(answers_http(self.http_port, f"/v2/models/{model}/ready") for model in self._models.load)
 
     def _command(self) -> tuple[str, ...]:
         listeners = {"http": self.http_port, "grpc": self.grpc_port, "metrics": self.metrics_port}
@@ -210,11 +217,11 @@ class TritonServer:
             f"--model-repository={self._models.repository.absolute()}",
             f"--backend-directory={self._backends}",
             "--model-control-mode=explicit",
-            *(f"--load-model={model}" for model in self._models.load),
+            *(f"--load-model={model}" for model in (*self._models.load, *self._models.warm)),
+            "--exit-on-error=false",
             *(f"--{name}-address={LOOPBACK}" for name in listeners),
             *(f"--{name}-port={port}" for name, port in listeners.items()),
             *(f"--backend-config=python,{name}={value}" for name, value in python_backend.items()),
-            "--exit-timeout-secs=10",
             "--disable-auto-complete-config",
         )
 

@@ -48,6 +48,7 @@ def triton_venv() -> Path:
 
 def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None]) -> None:
     """Start everything, call `started`, and keep it running until a signal; leaves no process behind."""
+    from models.catalog import ModelCatalog
     from models.precision import embedder_dtype
     from models.repository import TEMPLATES, prepare
 
@@ -56,7 +57,9 @@ def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None])
     prepare(TEMPLATES, home.triton_repository, catalog_root=home.root, dtype=embedder_dtype(), instances=instances)
     with Supervisor(home.stack) as supervisor:
         kafka = KafkaBroker(home.stack)
-        served = ServedModels(home.triton_repository, ("embedder",), packages=_packages())
+        newest = ModelCatalog(home.root).newest()
+        warm = (newest,) if newest else ()
+        served = ServedModels(home.triton_repository, ("embedder",), packages=_packages(), warm=warm)
         triton = TritonServer(options.triton_venv, served, home.stack)
         supervisor.start([Service.single(kafka.spec())])
         shared = _shared_environment(home, options, kafka.bootstrap, triton.grpc_address)

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from limoflow.errors import DependencyUnavailable, TrainingError
+from limoflow.lifeline import PARENT
 from services.trainer.job import Job, Step
-from services.trainer.lifeline import PARENT
 
 KILL_AFTER_S = 10.0
 TAIL_BYTES = 2000

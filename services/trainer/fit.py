@@ -24,12 +24,12 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from limoflow.errors import DependencyUnavailable, LimoflowError, TrainingError
+from limoflow.lifeline import die_with_parent
 from schemas.base import canonical_json
 from schemas.run import Train
 from services.trainer.batches import Batch, Encoded, batches, encode
 from services.trainer.checkpoint import Progress, Trainable
 from services.trainer.job import Job, Step, replace_file
-from services.trainer.lifeline import die_with_parent
 
 WARM_UP = 0.05
 MAX_NORM = 1.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,16 @@ def test_a_name_that_means_nothing_is_refused(name: str, tmp_path: Path) -> None
         ModelCatalog(tmp_path, no_hub).path(name)
     with pytest.raises(UsageError):
         model_name("xyz")
+
+
+def test_the_newest_model_is_the_one_that_came_last(causal_folder: Path, tmp_path: Path) -> None:
+    catalog = ModelCatalog(tmp_path)
+    assert catalog.newest() is None
+    for age, key in ((20, "b" * 16), (10, "a" * 16), (30, "c" * 16)):
+        folder = tmp_path / "models" / key
+        shutil.copytree(causal_folder, folder)
+        os.utime(folder, (time.time() - age, time.time() - age))
+    assert catalog.newest() == model_name("a" * 16)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

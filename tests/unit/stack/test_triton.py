@@ -78,14 +78,15 @@ def test_a_model_that_the_repository_lacks_is_an_error(venv: Path, repository: P
 def test_the_server_listens_on_loopback_and_loads_the_named_models(
     venv: Path, repository: Path, tmp_path: Path
 ) -> None:
-    models = ServedModels(repository, ("echo",), (tmp_path / "site" / "models",), {"MODEL_FOLDER": "x"})
+    packages = (tmp_path / "site" / "models",)
+    models = ServedModels(repository, ("echo",), packages, {"MODEL_FOLDER": "x"}, warm=("other",))
     server = TritonServer(venv, models, tmp_path / "state", tmp_path / "cache")
     spec = server.spec()
     assert {f"--{name}-address=127.0.0.1" for name in ("http", "grpc", "metrics")} <= set(spec.command)
     assert f"--grpc-port={server.grpc_port}" in spec.command
     assert server.grpc_address == f"127.0.0.1:{server.grpc_port}"
     assert "--model-control-mode=explicit" in spec.command
-    assert "--load-model=echo" in spec.command
+    assert {"--load-model=echo", "--load-model=other", "--exit-on-error=false"} <= set(spec.command)
     assert spec.env["MODEL_FOLDER"] == "x"
     assert spec.env["CUDA_VISIBLE_DEVICES"] == ""
     assert spec.env["PATH"].startswith(f"{venv / 'bin'}:")

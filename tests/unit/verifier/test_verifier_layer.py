@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psutil
 import pytest
 
 from schemas.run import Run, RunSpec
@@ -14,6 +17,7 @@ from services.verifier.handler import Verifier
 from services.verifier.math_answer import MathAnswer
 from services.verifier.settings import VerifierSettings
 from services.verifier.worker_pool import WorkerDied, WorkerPool
+from tests.support.stack import REPOSITORY, until
 
 
 def make_run(**verify: Any) -> Run:
@@ -176,3 +180,34 @@ async def test_a_worker_that_never_gets_ready_is_a_death_not_a_hang() -> None:
     with pytest.raises(WorkerDied):
         await pool.ask("x")
     await pool.close()
+
+
+OWNER = """
+import asyncio, sys
+from services.verifier.worker_pool import WorkerPool
+
+async def main():
+    pool = WorkerPool(("-c", sys.argv[1]), size=1, deadline_s=60.0)
+    print(await pool.ask("pid"), flush=True)
+    await pool.ask("spin")
+
+asyncio.run(main())
+"""
+BUSY = """
+import json, os, sys
+print(json.dumps({"ready": True}), flush=True)
+for line in sys.stdin:
+    if json.loads(line) == "pid": print(os.getpid(), flush=True)
+    else:
+        while True: pass
+"""
+
+
+def test_a_busy_worker_dies_with_its_service() -> None:
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, BUSY], stdout=subprocess.PIPE, cwd=REPOSITORY)
+    assert owner.stdout is not None
+    worker = int(owner.stdout.readline())
+    owner.kill()
+    owner.wait(timeout=30)
+    owner.stdout.close()
+    until(lambda: not psutil.pid_exists(worker), 30.0, "the end of the worker")
