@@ -74,6 +74,8 @@ def choose_diverse(
     quotas: Mapping[tuple[str, str], int],
     vectors: Vectors,
     max_cosine: float,
+    *,
+    fill: bool = True,
 ) -> Selection:
     """Choose samples up to their strata's quotas.
 
@@ -89,13 +91,15 @@ def choose_diverse(
         From `whole_number_vectors`.
     max_cosine : float
         A sample is too similar when its cosine to a chosen one exceeds this.
+    fill : bool
+        Whether those fill quotas that are still open, the least similar first; without, this is DEITA's filter.
     """
     walk = _Walk(vectors, strata, dict(quotas), max_cosine)
     for start in range(0, len(order), _BLOCK):
         if not walk.open:
             break
         walk.visit([index for index in order[start : start + _BLOCK] if walk.quotas.get(strata[index], 0) > 0])
-    walk.fill()
+    walk.fill() if fill else walk.refuse()
     return walk.selection
 
 
@@ -148,8 +152,7 @@ class _Walk:
             similarity, place, index, nearest, seen = heapq.heappop(self._waiting)
             chosen = len(self.selection.picks)
             if self.quotas[self._strata[index]] <= 0:
-                neighbour = self.selection.picks[nearest].index
-                self.selection.too_similar[index] = (self._cosine(similarity), neighbour)
+                self._refuse(index, similarity, nearest)
             elif seen == chosen:
                 self._choose(index, similarity, nearest, filled=True)
             else:
@@ -157,6 +160,14 @@ class _Walk:
                 if newer[0] > similarity:
                     similarity, nearest = float(newer[0]), int(where[0])
                 heapq.heappush(self._waiting, (similarity, place, index, nearest, chosen))
+
+    def refuse(self) -> None:
+        """Refuse those that wait."""
+        for similarity, _, index, nearest, _ in self._waiting:
+            self._refuse(index, similarity, nearest)
+
+    def _refuse(self, index: int, similarity: float, nearest: int) -> None:
+        self.selection.too_similar[index] = (self._cosine(similarity), self.selection.picks[nearest].index)
 
     def _choose(self, index: int, similarity: float, nearest: int, *, filled: bool) -> None:
         picks = self.selection.picks
