@@ -36,12 +36,15 @@ class Pick:
         Which of those it was; None where the similarity is 0.
     filled : bool
         Whether it was too similar and only fills a quota.
+    gain : float or None
+        What it added in the unit of the run's strategy; None for the walk below, where it is 1 less the similarity.
     """
 
     index: int
     similarity: float
     nearest: int | None
     filled: bool
+    gain: float | None = None
 
 
 @dataclass(slots=True)

@@ -135,9 +135,17 @@ class Choice:
 
 
 class Strategy(Protocol):
-    """A way to choose. Its parameters are its fields."""
+    """A way to choose. Its parameters are its fields.
+
+    Attributes
+    ----------
+    name : str
+    compares : bool
+        Whether it looks at vectors, so that items need them.
+    """
 
     name: ClassVar[str]
+    compares: ClassVar[bool]
 
     def choose(self, pool: Pool) -> Choice:
         """Choose up to the quotas of the pool. Every item is in `picks` or in `left`."""
@@ -146,6 +154,8 @@ class Strategy(Protocol):
 
 class Parameters(BaseModel):
     """The parameters of a strategy: checked, and closed to unknown names."""
+
+    compares: ClassVar[bool] = True
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -26,6 +26,7 @@ class TopScore(Parameters):
     """The best scores of each stratum. `gain` is the score."""
 
     name: ClassVar[str] = "top_score"
+    compares: ClassVar[bool] = False
 
     def choose(self, pool: Pool) -> Choice:
         """Choose."""
@@ -36,6 +37,7 @@ class Uniform(Parameters):
     """A uniform sample of each stratum, by the hashes of the ids. `gain` is 1 less the place in the draw, 0 to 1."""
 
     name: ClassVar[str] = "random"
+    compares: ClassVar[bool] = False
 
     def choose(self, pool: Pool) -> Choice:
         """Choose."""
