@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.study.pools import Row, StudyPool
+from benchmarks.study.pools import REPEATED, Row, StudyPool
 from services.selector.texts import Corpus
 
 BUCKETS = 4_096
@@ -47,13 +47,17 @@ class Yardstick:
         self._rows, self._held_out = vectors[: len(pool.rows)], vectors[len(pool.rows) :]
 
     def worth(self, chosen: Sequence[int]) -> Worth:
-        """Measure the rows at some places."""
-        clean = [place for place in chosen if not self._pool.rows[place].fault]
+        """Measure the rows at some places. A repeated row is as good as its original, but not beside it."""
+        clean = [place for place in chosen if self._is_clean(place, set(chosen))]
         if not clean:
             return Worth(0.0, 0.0, 0.0)
         vectors = self._rows[clean]
         coverage = float((self._held_out @ vectors.T).max(axis=1).mean())
         return Worth(len(clean) / len(chosen), coverage, vendi(vectors) / len(chosen))
+
+    def _is_clean(self, place: int, chosen: set[int]) -> bool:
+        fault = self._pool.rows[place].fault
+        return not fault or (fault == REPEATED and place - 1 not in chosen)
 
 
 def vendi(vectors: Vectors) -> float:

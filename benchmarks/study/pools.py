@@ -12,6 +12,7 @@ from random import Random
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 ROWS = 1_000
 HELD_OUT = 400
+REPEATED = "repeated"
 _NUMBER = re.compile(r"\d+")
 
 
@@ -124,4 +125,4 @@ def _other_numbers(row: Row, _other: Row, random: Random) -> Row:
 def _repeated(_row: Row, other: Row, _random: Random) -> Row:
     """Return a copy of the clean row before it, with one word more."""
     more = "请 " if other.language == "zh" else "Please: "
-    return Row(more + other.instruction, other.response, other.domain, other.language, "repeated")
+    return Row(more + other.instruction, other.response, other.domain, other.language, REPEATED)

@@ -31,6 +31,7 @@ RECIPES: Final[dict[str, Parts]] = {
         {"complexity": 1.0, "quality": 1.0},
         diversity={"strategy": "representation_filter", "parameters": {"fill": True}},
     ),
+    # Both papers discard ratios of 1 and more; the recorded score is the ratio cut at 1.
     "cherry (IFD)": _recipe({"ifd": 1.0}, diversity=_TOP),
     "superfiltering (IFD, facility location)": _recipe(
         {"ifd": 1.0}, minimum_match=0.0, diversity={"strategy": "facility_location"}
@@ -38,6 +39,8 @@ RECIPES: Final[dict[str, Parts]] = {
     "match-fluency": _recipe({"answer_match": 1.0}, diversity=_TOP),
     "limoflow's default": {},
 }
+
+DISCARDS_IFD_OF_1: Final = ("cherry (IFD)", "superfiltering (IFD, facility location)")
 
 STRATEGIES: Final[dict[str, Parts]] = {
     "random": _strategy("random"),

@@ -6,9 +6,21 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from schemas.sample import Filtering
 from services.selector.keys import keyed_hash
 
 Order = Literal["easy_first", "hard_first", "baby_steps"]
+
+_LABELS = {"easy": 0.0, "medium": 2.0, "hard": 4.0}
+
+
+def difficulty_of(label: str, why: Filtering, by: str) -> float:
+    """Return how hard a chosen sample is: its label decides (without one it counts as medium), then a score.
+
+    `by` is a score part or `score`; a sample without that part is in the middle of its label.
+    """
+    figure = why.score if by == "score" else (why.score_parts or {}).get(by)
+    return _LABELS.get(label, _LABELS["medium"]) + (0.5 if figure is None else figure)
 
 
 def pace(time: float, start: float = 0.2, power: float = 2.0) -> float:
