@@ -129,6 +129,19 @@ def _write(release: Release, output: Path | None) -> None:
         typer.echo(f"manifest written to {output}")
 
 
+@app.command("index")
+def index_releases(
+    folder: Annotated[Path, typer.Argument(help="Folder of the novelty index; made where it is missing.")],
+    names: Annotated[list[str], typer.Argument(metavar="RELEASE ...", help="Release ids (or beginnings), or run ids.")],
+) -> None:
+    """Add releases to a novelty index, against which `select.novelty.index` holds what comes next."""
+    from limoflow.wiring.novelty import index_releases as add
+
+    releases = [find_release(name) for name in names]
+    with connected() as transport:
+        typer.echo(f"{folder} holds version {add(releases, transport.reader, folder)}")
+
+
 @app.command("export")
 def export_release(
     release: Annotated[str, typer.Argument(help="Release id (or its beginning), or run id.")],
