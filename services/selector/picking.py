@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.run import Diversity
-from services.selector.diversity import Pick, Vectors
+from services.selector.diversity import Pick, whole_number_vectors
 from services.selector.strategies.interface import Left, Pool, Strategy
 from services.selector.strategies.neighbours import NOBODY, nearest_before
 from services.selector.strategies.registry import strategy_of
@@ -42,44 +43,52 @@ def named_strategy(rules: Diversity) -> Strategy | None:
     return None
 
 
-def pick_by(
-    strategy: Strategy,
-    ids: Sequence[str],
-    vectors: Vectors,
-    scores: Sequence[float],
-    strata: Sequence[Stratum],
-    quotas: Mapping[Stratum, int],
-    seed: int,
-) -> Picked:
-    """Choose by a strategy.
+@dataclass(frozen=True, slots=True, eq=False)
+class Members:
+    """What a strategy may choose from.
 
-    Parameters
+    Attributes
     ----------
-    strategy : Strategy
     ids : sequence of str
         Strictly ascending.
-    vectors : array, shape (ids, dimensions)
-        From `whole_number_vectors`.
+    embeddings : sequence of (array of float16 or None)
+        As they were recorded.
+    dimensions : int
     scores : sequence of float
-    strata : sequence
-        The stratum of each id; one without a quota gets nothing.
-    quotas : mapping
-    seed : int
-        The run's seed.
+    strata : sequence of (str, str)
     """
-    names = sorted({*strata, *quotas})
-    number = {stratum: place for place, stratum in enumerate(names)}
-    pool = Pool(
-        tuple(ids),
-        vectors,
-        np.array(scores, dtype=np.float64),
-        np.array([number[stratum] for stratum in strata], dtype=np.int64),
-        np.array([quotas.get(stratum, 0) for stratum in names], dtype=np.int64),
-        seed,
-    )
+
+    ids: Sequence[str]
+    embeddings: Sequence[NDArray[np.float16] | None]
+    dimensions: int
+    scores: Sequence[float]
+    strata: Sequence[Stratum]
+
+    def pool(self, quotas: Mapping[Stratum, int], seed: int) -> Pool:
+        """Return the members as the strategies take them; a stratum without a quota gets nothing."""
+        names = sorted({*self.strata, *quotas})
+        number = {stratum: place for place, stratum in enumerate(names)}
+        recorded = np.zeros((len(self.ids), self.dimensions), dtype=np.float16)
+        for row, embedding in enumerate(self.embeddings):
+            if embedding is not None:
+                recorded[row] = embedding
+        return Pool(
+            tuple(self.ids),
+            whole_number_vectors(self.embeddings, self.dimensions),
+            np.array(self.scores, dtype=np.float64),
+            np.array([number[stratum] for stratum in self.strata], dtype=np.int64),
+            np.array([quotas.get(stratum, 0) for stratum in names], dtype=np.int64),
+            seed,
+            recorded,
+        )
+
+
+def pick_by(strategy: Strategy, members: Members, quotas: Mapping[Stratum, int], seed: int) -> Picked:
+    """Choose by a strategy up to the quotas, with the run's seed."""
+    pool = members.pool(quotas, seed)
     choice = strategy.choose(pool)
     chosen = np.array([pick.index for pick in choice.picks], dtype=np.int64)
-    nearest, cosines = nearest_before(vectors, chosen)
+    nearest, cosines = nearest_before(pool.vectors, chosen)
     picks = [
         Pick(it.index, cosine, None if neighbour == NOBODY else neighbour, it.filled, it.gain)
         for it, neighbour, cosine in zip(choice.picks, nearest.tolist(), cosines.tolist(), strict=True)

@@ -45,6 +45,8 @@ class Pool:
         How many to choose of each stratum; it may be more than there are.
     seed : int
         What chance depends on besides the ids.
+    recorded : array of float16, shape (items, dimensions), optional
+        The embeddings before they became whole numbers, for strategies with a bound on a cosine.
 
     Raises
     ------
@@ -58,6 +60,7 @@ class Pool:
     strata: Integers
     quotas: Integers
     seed: int = 0
+    recorded: NDArray[np.float16] | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.ids), len(self.vectors), len(self.scores), len(self.strata)}
@@ -88,7 +91,8 @@ class Pool:
     def part(self, members: Integers, quotas: Integers) -> Pool:
         """Return the pool of some items (ascending places) with other quotas."""
         ids = tuple(self.ids[place] for place in members.tolist())
-        return Pool(ids, self.vectors[members], self.scores[members], self.strata[members], quotas, self.seed)
+        recorded = None if self.recorded is None else self.recorded[members]
+        return Pool(ids, self.vectors[members], self.scores[members], self.strata[members], quotas, self.seed, recorded)
 
 
 @dataclass(frozen=True, slots=True)

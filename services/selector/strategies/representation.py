@@ -45,7 +45,9 @@ class RepresentationFilter(Parameters):
         strata = [("", str(stratum)) for stratum in pool.strata.tolist()]
         quotas = {("", str(stratum)): int(quota) for stratum, quota in enumerate(_possible(pool))}
         order = pool.best_first().tolist()
-        found = choose_diverse(order, strata, quotas, pool.vectors, self.max_cosine, fill=self.fill)
+        found = choose_diverse(
+            order, strata, quotas, pool.vectors, self.max_cosine, fill=self.fill, recorded=pool.recorded
+        )
         picks = [Pick(it.index, 1.0 - min(1.0, it.similarity), it.filled) for it in found.picks]
         scored = [Pick(it.index, float(pool.scores[it.index])) for it in found.picks]
         left = left_behind(pool, scored, pool.scores, OUTRANKED)

@@ -2,6 +2,9 @@
 
 A guess v keeps the items that add v or more when they come by. The largest gain of one item, and the value of the best
 guess so far, say which guesses still matter; f of the best is at least (1/2 - epsilon) of the best set of its size.
+
+Guesses go down to a sixteenth of what that promise needs: on embeddings the first few items reach half of the best
+value, and the higher guesses then never fill up (0.86 of greedy instead of 0.96, measured on 1,000 real ones).
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ from services.selector.strategies.interface import Openings, Pool
 
 if TYPE_CHECKING:
     from services.selector.strategies.facility_location import Coverage
+
+
+_REACH = 16.0
 
 
 class _Guess:
@@ -38,7 +44,7 @@ def sieve(pool: Pool, cover: Coverage, epsilon: float) -> list[int]:
         largest = max(largest, float(similar.sum(dtype=np.float64)))
         if largest == 0.0:
             continue
-        lowest = math.ceil(math.log(max(best, largest) / (2.0 * max(1, pool.target))) / step)
+        lowest = math.ceil(math.log(max(best, largest) / (2.0 * max(1, pool.target) * _REACH)) / step)
         highest = math.floor(math.log(largest) / step)
         guesses = {power: guesses.get(power) or _Guess(pool) for power in range(lowest, highest + 1)}
         for power, guess in guesses.items():
