@@ -18,7 +18,7 @@ from benchmarks.figures import Figure, table
 from services.selector.diversity import LENGTH, Vectors
 from services.selector.strategies.facility_location import FacilityLocation
 from services.selector.strategies.interface import Pool
-from services.selector.strategies.registry import STRATEGIES, strategy_of
+from services.selector.strategies.registry import known_strategies, strategy_of
 from services.selector.strategies.representation import RepresentationFilter
 
 DIMENSIONS = 384
@@ -94,7 +94,7 @@ def measure() -> list[Figure]:
             "facility location, 4,000 choose 400", seconds(lambda: FacilityLocation().choose(middle), 3), "s", 0.5, True
         ),
     ]
-    large = {name: elsewhere(name, LARGE, CHOSEN) for name in sorted(STRATEGIES)}
+    large = {name: elsewhere(name, LARGE, CHOSEN) for name in known_strategies()}
     figures += [
         Figure(f"{name}: 100,000 choose 10,000", found["seconds"], "s", 90, True) for name, found in large.items()
     ]

@@ -1,4 +1,4 @@
-"""Strategies by name, with their parameters checked."""
+"""Strategies by name, found through entry points, with their parameters checked."""
 
 from __future__ import annotations
 
@@ -8,37 +8,34 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from services.selector.strategies.cluster_pick import ClusterPick
-from services.selector.strategies.dendis import DensityAndDistance
-from services.selector.strategies.density import DoubleDensity
-from services.selector.strategies.dpp import DeterminantalPointProcess
-from services.selector.strategies.facility_location import FacilityLocation
-from services.selector.strategies.interface import Parameters, Strategy
-from services.selector.strategies.k_center import KCenter
-from services.selector.strategies.mmr import MaximalMarginalRelevance
-from services.selector.strategies.plain import TopScore, Uniform
-from services.selector.strategies.representation import RepresentationFilter
-from services.selector.strategies.semdedup import SemanticDeduplication
+from limoflow.plugins import load_operator, operators
+from services.selector.strategies.interface import Strategy
 
-STRATEGIES: Final[Mapping[str, type[Parameters]]] = MappingProxyType(
+GROUP: Final = "limoflow.selections"
+OWN: Final[Mapping[str, str]] = MappingProxyType(
     {
-        kind.name: kind
-        for kind in (
-            ClusterPick,
-            DensityAndDistance,
-            DoubleDensity,
-            DeterminantalPointProcess,
-            FacilityLocation,
-            KCenter,
-            MaximalMarginalRelevance,
-            RepresentationFilter,
-            SemanticDeduplication,
-            TopScore,
-            Uniform,
-        )
+        name: f"services.selector.strategies.{place}"
+        for name, place in {
+            "cluster_pick": "cluster_pick:ClusterPick",
+            "dendis": "dendis:DensityAndDistance",
+            "density": "density:DoubleDensity",
+            "dpp": "dpp:DeterminantalPointProcess",
+            "facility_location": "facility_location:FacilityLocation",
+            "k_center": "k_center:KCenter",
+            "mmr": "mmr:MaximalMarginalRelevance",
+            "random": "plain:Uniform",
+            "representation_filter": "representation:RepresentationFilter",
+            "semdedup": "semdedup:SemanticDeduplication",
+            "top_score": "plain:TopScore",
+        }.items()
     }
 )
-"""Our own strategies."""
+"""Our own strategies, for a checkout whose metadata is not installed."""
+
+
+def known_strategies() -> list[str]:
+    """Return the names of all strategies that are installed, sorted."""
+    return list(operators(GROUP, OWN))
 
 
 def strategy_of(name: str, parameters: Mapping[str, Any]) -> Strategy:
@@ -49,14 +46,20 @@ def strategy_of(name: str, parameters: Mapping[str, Any]) -> Strategy:
     ValueError
         When the name or a parameter is unknown, or a value out of range; the message says which and what is known.
     """
-    if name not in STRATEGIES:
-        raise ValueError(f"select.diversity.strategy: {name!r} is unknown; known: {', '.join(sorted(STRATEGIES))}")
-    kind = STRATEGIES[name]
+    known = known_strategies()
+    if name not in known:
+        raise ValueError(f"select.diversity.strategy: {name!r} is unknown; known: {', '.join(known)}")
+    kind = load_operator(GROUP, name, OWN)
     try:
-        found: Any = kind(**parameters)
-    except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors())
-        known = ", ".join(kind.model_fields) or "none"
-        raise ValueError(f"select.diversity.parameters of {name!r}: {said} (known: {known})") from error
-    chosen: Strategy = found
-    return chosen
+        found: Strategy = kind(**parameters)
+    except (TypeError, ValidationError) as error:
+        raise ValueError(f"select.diversity.parameters of {name!r}: {_said(error, kind)}") from error
+    return found
+
+
+def _said(error: Exception, kind: Any) -> str:
+    known = ", ".join(getattr(kind, "model_fields", {})) or "none"
+    if not isinstance(error, ValidationError):
+        return f"{error} (known: {known})"
+    said = "; ".join(f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors())
+    return f"{said} (known: {known})"

@@ -22,12 +22,12 @@ from services.selector.strategies.interface import NO_QUOTA, SQUARE, Choice, Poo
 from services.selector.strategies.k_center import KCenter
 from services.selector.strategies.mmr import MaximalMarginalRelevance
 from services.selector.strategies.plain import TopScore
-from services.selector.strategies.registry import STRATEGIES, strategy_of
+from services.selector.strategies.registry import known_strategies, strategy_of
 from services.selector.strategies.representation import RepresentationFilter
 from services.selector.strategies.semdedup import SemanticDeduplication
 from services.selector.strategies.sieve import sieve
 
-NAMES = sorted(STRATEGIES)
+NAMES = known_strategies()
 
 
 def pool_of(
