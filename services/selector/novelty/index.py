@@ -126,6 +126,10 @@ class NoveltyIndex:
             ]
         return found
 
+    def compares_with(self, space: VectorSpace | None) -> bool:
+        """Return whether embeddings of a space can be compared with those of the index."""
+        return self.space is None or space is None or self.space == space
+
     def most_alike(self, signatures: Signatures) -> list[Known | None]:
         """Return for each signature the released sample with the largest estimated Jaccard similarity, if any meets."""
         entries, shares = self._by_bands.most_alike(signatures)
