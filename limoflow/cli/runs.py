@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,7 +87,12 @@ def close(run_id: RunId) -> None:
     say(f"run {run_id} is closing")
 
 
-def status(run_id: Annotated[str | None, typer.Argument(help="One run; all where none is named.")] = None) -> None:
+def status(
+    run_id: Annotated[str | None, typer.Argument(help="One run; all where none is named.")] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="Also the best set so far of each open window of the run.")
+    ] = False,
+) -> None:
     """Show the runs, how far each stage has come, and the funnel of one run."""
     from limoflow.audit import audit as audit_run
     from limoflow.progress_of import results_of, runs_of, stage_progress
@@ -106,6 +112,20 @@ def status(run_id: Annotated[str | None, typer.Argument(help="One run; all where
                 *result_lines(results_of(transport, run_id)),
             ):
                 say(line)
+            for line in _best_sets(transport, runs[run_id]) if best else ():
+                say(line)
+
+
+def _best_sets(transport: Transport, run: Run) -> Iterator[str]:
+    """Describe what each window without a release would release if it ended now."""
+    from limoflow.progress_of import results_of
+    from limoflow.report import best_set_lines
+    from limoflow.wiring.again import scored_windows, select_again
+
+    released = results_of(transport, run.run_id).releases
+    for window in scored_windows(transport.reader, run.run_id):
+        if window not in released:
+            yield from best_set_lines(select_again(transport.reader, run, window, last=False))
 
 
 def audit(run_id: RunId) -> None:

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from limoflow.cli import main, releases
+from limoflow import progress_of
+from limoflow.cli import main, releases, runs
 from limoflow.errors import RunSpecError, UsageError
 from limoflow.releases import difference
+from limoflow.spec_file import changed_spec
 from limoflow.stream.local import LocalTransport
 from limoflow.wiring.again import scored_windows, select_again
+from limoflow.wiring.novelty import index_releases
 from schemas.release import Release
 from schemas.run import Run
+from services.selector.app import NOVELTY, pinned_version
 from tests.support.local_flow import LocalFlow, only, planned, rows, write_lake
 
 
@@ -77,6 +81,28 @@ def test_the_command_line_says_it(
     assert len(Release.model_validate_json(manifest.read_bytes()).rows) == 7
     early = CliRunner().invoke(main.app, ["release", "early", run.run_id], catch_exceptions=False)
     assert early.output.startswith("window 0: best set so far 20 of 20 rows, scores ")
+    monkeypatch.setattr(runs, "connected", connected)
+    assert "best set so far" not in CliRunner().invoke(main.app, ["status", run.run_id, "--best"]).output
+    # As if the window had not ended: its release is not on the topics yet.
+    monkeypatch.setattr(progress_of, "results_of", lambda *_: progress_of.Results())
+    status = CliRunner().invoke(main.app, ["status", run.run_id, "--best"], catch_exceptions=False)
+    assert "window 0: best set so far 20 of 20 rows" in status.output
     unknown = CliRunner().invoke(main.app, ["release", "early", "nothing"])
     assert isinstance(unknown.exception, UsageError)
     assert release.rows
+
+
+def test_the_next_run_adds_what_is_new(finished: tuple[LocalFlow, Run, Release], tmp_path: Path) -> None:
+    flow, run, release = finished
+    version = index_releases([release], flow.transport.reader, tmp_path / "seen")
+    spec = changed_spec(run.spec, ["select.novelty.index=seen", "name=next"], ["select.", "name"])
+    assert pinned_version(spec, tmp_path) == version
+    models = {**run.models, NOVELTY: version}
+    following = Run(run_id="next-1", spec=spec, folder=str(tmp_path), models=models)
+    second = only(flow.run(following)[0])
+    assert second.statistics["novelty"]["version"] == version
+    assert len(second.rows) > 10
+    assert not {row.content_hash for row in second.rows} & {row.content_hash for row in release.rows}
+    assert second.funnel["rejected"]["selector/text_already_released"] >= 20
+    assert flow.audit(following).passed
+    assert index_releases([release], flow.transport.reader, tmp_path / "seen") == version
