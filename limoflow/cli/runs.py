@@ -164,6 +164,20 @@ def explain(
         say(f"chosen for {release.release_id} (run {release.run_id}, window {release.window}) at rank {row.rank}")
     if explanation.parent:
         say(f"parent: {explanation.parent}")
+    for line in _selection_of(last):
+        say(line)
+
+
+def _selection_of(sample: Any) -> Iterator[str]:
+    """Say in words why the selector chose or refused a sample."""
+    from services.selector.app import MEANING
+
+    metadata = sample.get("metadata") if isinstance(sample, dict) else None
+    filtering = (metadata or {}).get("filtering") or {}
+    reason = filtering.get("reason")
+    if reason in MEANING:
+        shown = (f"{name} {filtering[name]}" for name in ("value", "bound", "nearest") if name in filtering)
+        yield f"{reason}: {MEANING[reason]} ({', '.join(shown) or 'no bound'})"
 
 
 def _said_in(headers: dict[str, str]) -> str:
