@@ -16,7 +16,7 @@ export LIMOFLOW_TRITON_VENV ?= $(CURDIR)/.venv-triton
 WITH_SERVERS := tests/contract tests/integration tests/pipeline/test_whole_stack.py tests/chaos
 QUICK := tests $(addprefix --ignore=,$(WITH_SERVERS))
 
-.PHONY: help demo test lint types imports unit-tests test-chaos bench lock venv venv-triton kafka clean
+.PHONY: help demo test lint types imports unit-tests test-chaos bench study lock venv venv-triton kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ test-chaos: venv venv-triton ## three seeds of the chaos test, 5,000 samples eac
 
 bench: venv venv-triton ## measure, print a table, write benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+study: venv ## the selection study: docs/studies/selection.md and its charts, from ../shared/data
+	$(BIN)/python -m benchmarks.study
 
 lock: $(UV) ## compile the locks anew
 	requirements/compile.sh

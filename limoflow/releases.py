@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from limoflow.stream.types import LogReader
-from schemas.release import Release
+from schemas.release import ChosenRow, Release
 from schemas.topics import RELEASES
 
 
@@ -26,15 +26,47 @@ def exported_releases(folder: Path) -> Iterator[Release]:
 
 
 def difference(first: Release, second: Release) -> Iterator[str]:
-    """Describe what changed from the first release to the second, one line each."""
+    """Describe what changed from the first release to the second, one line each: totals, strata, scores, rows."""
     before = {row.id: row for row in first.rows}
     after = {row.id: row for row in second.rows}
     gone, come = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
     yield f"{len(before)} rows before, {len(after)} after; {len(gone)} out, {len(come)} in"
-    strata_before = Counter(row.stratum for row in first.rows)
-    strata_after = Counter(row.stratum for row in second.rows)
-    for stratum in sorted(strata_before.keys() | strata_after.keys()):
-        if strata_before[stratum] != strata_after[stratum]:
-            yield f"stratum {stratum}: {strata_before[stratum]} -> {strata_after[stratum]}"
-    yield from (f"- {sample_id} {before[sample_id].source_ref}" for sample_id in gone)
-    yield from (f"+ {sample_id} {after[sample_id].source_ref}" for sample_id in come)
+    yield from _strata(before, after)
+    yield from _scores(first.rows, second.rows)
+    yield from (f"- {_described(before[sample_id])}" for sample_id in gone)
+    yield from (f"+ {_described(after[sample_id])}" for sample_id in come)
+
+
+def _described(row: ChosenRow) -> str:
+    return f"{row.id} {row.source_ref} {row.stratum} rank {row.rank} score {row.score:.3f}"
+
+
+def _strata(before: Mapping[str, ChosenRow], after: Mapping[str, ChosenRow]) -> Iterator[str]:
+    counts = [Counter(row.stratum for row in rows.values()) for rows in (before, after)]
+    out = Counter(row.stratum for row in before.values() if row.id not in after)
+    into = Counter(row.stratum for row in after.values() if row.id not in before)
+    for stratum in sorted(out.keys() | into.keys()):
+        moved = f"{out[stratum]} out, {into[stratum]} in"
+        yield f"stratum {stratum}: {counts[0][stratum]} -> {counts[1][stratum]} ({moved})"
+
+
+def _scores(before: Sequence[ChosenRow], after: Sequence[ChosenRow]) -> Iterator[str]:
+    """Describe how the scores and their parts are distributed: minimum, quartiles, maximum."""
+    names = sorted({name for row in (*before, *after) for name in row.score_parts})
+    for name in ("score", *names):
+        shown = [_quantiles(_values(rows, name)) for rows in (before, after)]
+        if shown[0] != shown[1]:
+            yield f"{name}: {shown[0]} -> {shown[1]}"
+
+
+def _values(rows: Sequence[ChosenRow], name: str) -> list[float]:
+    if name == "score":
+        return sorted(row.score for row in rows)
+    return sorted(row.score_parts[name] for row in rows if name in row.score_parts)
+
+
+def _quantiles(values: Sequence[float]) -> str:
+    if not values:
+        return "none"
+    places = (round(share * (len(values) - 1)) for share in (0.0, 0.25, 0.5, 0.75, 1.0))
+    return " ".join(f"{values[place]:.3f}" for place in places)

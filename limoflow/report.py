@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from limoflow.audit import AuditReport
 from limoflow.progress_of import Results
+from schemas.release import Release
 
 _SHOWN = 5
 
@@ -35,6 +37,17 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
         if ids:
             more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
             yield f"  {what}: {len(ids)} ({', '.join(ids[:_SHOWN])}{more})"
+
+
+def best_set_lines(release: Release) -> Iterator[str]:
+    """Describe the set that a window would give now."""
+    scores = sorted(row.score for row in release.rows)
+    yield (
+        f"window {release.window}: best set so far {len(release.rows)} of {release.target} rows"
+        + (f", scores {scores[0]:.3f} to {scores[-1]:.3f}" if scores else "")
+    )
+    for stratum, count in sorted(Counter(row.stratum for row in release.rows).items()):
+        yield f"  {count:>8}  {stratum}"
 
 
 def result_lines(results: Results) -> Iterator[str]:

@@ -38,6 +38,38 @@ def load_spec(path: Path, overrides: Sequence[str] = (), *, profile: Path | None
     return check_spec({str(key): value for key, value in plain.items()}, str(path))
 
 
+def changed_spec(spec: RunSpec, overrides: Sequence[str], allowed: Sequence[str]) -> RunSpec:
+    """Return a spec with other `key=value` settings.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    overrides : sequence of str
+    allowed : sequence of str
+        The keys, or the beginnings of keys that end with a dot, that may be set.
+
+    Raises
+    ------
+    RunSpecError
+        When a key may not be set or is unknown, or a value does not hold.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    for setting in overrides:
+        key, found, _ = setting.partition("=")
+        if not found or not any(key == name or (name.endswith(".") and key.startswith(name)) for name in allowed):
+            raise RunSpecError(f"{setting!r} cannot be set here; write key=value with a key of {', '.join(allowed)}")
+    try:
+        merged = OmegaConf.merge(OmegaConf.create(spec.canonical()), OmegaConf.from_dotlist(list(overrides)))
+        plain = OmegaConf.to_container(merged, resolve=True)
+    except (OmegaConfBaseException, RecursionError) as error:
+        raise RunSpecError(f"the settings do not fit the RunSpec: {error}") from error
+    if not isinstance(plain, dict):
+        raise RunSpecError("the settings do not fit the RunSpec")
+    return check_spec({str(key): value for key, value in plain.items()}, "the settings")
+
+
 def check_spec(plain: dict[str, Any], origin: str) -> RunSpec:
     """Validate a plain RunSpec and refuse unknown keys.
 

@@ -10,7 +10,13 @@ from schemas.base import Contract, canonical_json, digest
 
 
 class ChosenRow(Contract):
-    """One chosen sample, and why."""
+    """One chosen sample, and why.
+
+    Attributes
+    ----------
+    curriculum : int, optional
+        Its place in the order of learning, from 1, where the run asks for a curriculum.
+    """
 
     id: str
     content_hash: str
@@ -21,6 +27,7 @@ class ChosenRow(Contract):
     score_parts: dict[str, float] = Field(default_factory=dict)
     diversity_contribution: float
     nearest: str | None = None
+    curriculum: int | None = None
 
 
 class Release(Contract):

@@ -119,9 +119,65 @@ class NearDuplicates(Contract):
 
 
 class Diversity(Contract):
-    """Greedy diversity: a sample whose cosine to a chosen one exceeds the bound waits until nothing else is left."""
+    """How samples that differ are chosen.
+
+    Attributes
+    ----------
+    max_cosine : float
+        For the default strategy: a sample whose cosine to a chosen one exceeds the bound waits until nothing else is
+        left.
+    strategy : str
+        `greedy` (the default, after DEITA's filter), or the name of a selection strategy: `facility_location`,
+        `k_center`, `mmr`, `dpp`, `representation_filter`, `semdedup`, `dendis`, `density`, `cluster_pick`,
+        `top_score`, `random`.
+    parameters : dict
+        The parameters of that strategy.
+    """
 
     max_cosine: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    strategy: str = "greedy"
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class Novelty(Contract):
+    """Refuse what repeats an earlier release.
+
+    Attributes
+    ----------
+    index : str
+        Folder of the novelty index (`limoflow release index`).
+    version : str, optional
+        Which of its versions; the newest when the run is submitted, where none is named.
+    max_cosine : float
+        A sample is refused when the cosine of its embedding to that of a released one exceeds this.
+    max_jaccard : float
+        Or when the estimated Jaccard similarity of their texts reaches this.
+    """
+
+    index: str
+    version: str | None = None
+    max_cosine: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    max_jaccard: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
+
+
+class Curriculum(Contract):
+    """In which order a release is to be learnt; each row gets its place.
+
+    Attributes
+    ----------
+    order : {"easy_first", "hard_first", "baby_steps"}
+        `baby_steps`: stretches of the training, each adding what is harder, mixed within.
+    by : str
+        The weighted score that says how hard a sample is, or `score`; the labels easy, medium and hard go before it.
+    steps, start, power :
+        Of `baby_steps`: how many stretches, the share that the first holds at least, and the shape of the pace.
+    """
+
+    order: Literal["easy_first", "hard_first", "baby_steps"] = "easy_first"
+    by: str = "complexity"
+    steps: PositiveInt = 5
+    start: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
+    power: Annotated[float, Field(gt=0.0)] = 2.0
 
 
 class Select(Contract):
@@ -133,7 +189,10 @@ class Select(Contract):
         Samples kept for each stratum (domain and difficulty) until the window closes; a window whose strata are
         smaller loses nothing.
     quotas : dict
-        `{"domain": {name: share}, "difficulty": {name: share}}`; a missing axis follows what survived.
+        `{"domain": {name: share}, "difficulty": {name: share}}`; a missing axis follows `allocation`.
+    allocation : {"available", "equal", "neyman"}
+        An axis without quotas follows what survived; or its names share equally; or, for the difficulties of a domain
+        and for the domains, in proportion to what survived times the spread of its scores (Neyman).
     minimum_match : float
         Samples whose match-fluency percentile is below this are refused as probable noise, 0 to 1.
     """
@@ -145,6 +204,9 @@ class Select(Contract):
     near_duplicates: NearDuplicates | None = Field(default_factory=NearDuplicates)
     diversity: Diversity = Field(default_factory=Diversity)
     minimum_match: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+    allocation: Literal["available", "equal", "neyman"] = "available"
+    novelty: Novelty | None = None
+    curriculum: Curriculum | None = None
 
 
 class ExportSpec(Contract):

@@ -11,6 +11,7 @@ from limoflow.cli.place import connected, home
 from limoflow.errors import UsageError
 
 if TYPE_CHECKING:
+    from limoflow.stream.types import Transport
     from schemas.release import Release
 
 app = typer.Typer(help="Releases: list, show, compare, export.", no_args_is_help=True)
@@ -71,6 +72,74 @@ def diff_releases(first: str, second: str) -> None:
 
     for line in difference(find_release(first), find_release(second)):
         typer.echo(line)
+
+
+@app.command("what-if")
+def what_if(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="Run id.")],
+    settings: Annotated[list[str], typer.Argument(metavar="key=value ...", help="select.*, score.weights.*, seed.")],
+    window: Annotated[
+        int | None, typer.Option(help="The window; the newest with scored samples where none is named.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the other manifest here.")] = None,
+) -> None:
+    """Select again from the recorded scores with other settings, and print what would change. No model is called."""
+    from limoflow.releases import difference
+
+    with connected() as transport:
+        before = _selected(transport, run_id, window, [])
+        after = _selected(transport, run_id, window, settings)
+    for line in difference(before, after):
+        typer.echo(line)
+    _write(after, output)
+
+
+@app.command("early")
+def early_release(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="Run id.")],
+    window: Annotated[
+        int | None, typer.Option(help="The window; the newest with scored samples where none is named.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the manifest here.")] = None,
+) -> None:
+    """Print the best set so far: the release that the window would give if it ended now. Nothing is finalized."""
+    from limoflow.report import best_set_lines
+
+    with connected() as transport:
+        early = _selected(transport, run_id, window, [])
+    for line in best_set_lines(early):
+        typer.echo(line)
+    _write(early, output)
+
+
+def _selected(transport: Transport, run_id: str, window: int | None, settings: list[str]) -> Release:
+    from limoflow.progress_of import runs_of
+    from limoflow.wiring.again import scored_windows, select_again
+
+    runs = runs_of(transport)
+    if run_id not in runs:
+        raise UsageError(f"no run {run_id!r}; `limoflow status` names the runs")
+    windows = scored_windows(transport.reader, run_id) if window is None else [window]
+    return select_again(transport.reader, runs[run_id], windows[-1] if windows else 0, settings)
+
+
+def _write(release: Release, output: Path | None) -> None:
+    if output is not None:
+        output.write_bytes(release.manifest())
+        typer.echo(f"manifest written to {output}")
+
+
+@app.command("index")
+def index_releases(
+    folder: Annotated[Path, typer.Argument(help="Folder of the novelty index; made where it is missing.")],
+    names: Annotated[list[str], typer.Argument(metavar="RELEASE ...", help="Release ids (or beginnings), or run ids.")],
+) -> None:
+    """Add releases to a novelty index, against which `select.novelty.index` holds what comes next."""
+    from limoflow.wiring.novelty import index_releases as add
+
+    releases = [find_release(name) for name in names]
+    with connected() as transport:
+        typer.echo(f"{folder} holds version {add(releases, transport.reader, folder)}")
 
 
 @app.command("export")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,7 +87,12 @@ def close(run_id: RunId) -> None:
     say(f"run {run_id} is closing")
 
 
-def status(run_id: Annotated[str | None, typer.Argument(help="One run; all where none is named.")] = None) -> None:
+def status(
+    run_id: Annotated[str | None, typer.Argument(help="One run; all where none is named.")] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="Also the best set so far of each open window of the run.")
+    ] = False,
+) -> None:
     """Show the runs, how far each stage has come, and the funnel of one run."""
     from limoflow.audit import audit as audit_run
     from limoflow.progress_of import results_of, runs_of, stage_progress
@@ -106,6 +112,20 @@ def status(run_id: Annotated[str | None, typer.Argument(help="One run; all where
                 *result_lines(results_of(transport, run_id)),
             ):
                 say(line)
+            for line in _best_sets(transport, runs[run_id]) if best else ():
+                say(line)
+
+
+def _best_sets(transport: Transport, run: Run) -> Iterator[str]:
+    """Describe what each window without a release would release if it ended now."""
+    from limoflow.progress_of import results_of
+    from limoflow.report import best_set_lines
+    from limoflow.wiring.again import scored_windows, select_again
+
+    released = results_of(transport, run.run_id).releases
+    for window in scored_windows(transport.reader, run.run_id):
+        if window not in released:
+            yield from best_set_lines(select_again(transport.reader, run, window, last=False))
 
 
 def audit(run_id: RunId) -> None:
@@ -144,6 +164,20 @@ def explain(
         say(f"chosen for {release.release_id} (run {release.run_id}, window {release.window}) at rank {row.rank}")
     if explanation.parent:
         say(f"parent: {explanation.parent}")
+    for line in _selection_of(last):
+        say(line)
+
+
+def _selection_of(sample: Any) -> Iterator[str]:
+    """Say in words why the selector chose or refused a sample."""
+    from services.selector.app import MEANING
+
+    metadata = sample.get("metadata") if isinstance(sample, dict) else None
+    filtering = (metadata or {}).get("filtering") or {}
+    reason = filtering.get("reason")
+    if reason in MEANING:
+        shown = (f"{name} {filtering[name]}" for name in ("value", "bound", "nearest") if name in filtering)
+        yield f"{reason}: {MEANING[reason]} ({', '.join(shown) or 'no bound'})"
 
 
 def _said_in(headers: dict[str, str]) -> str:

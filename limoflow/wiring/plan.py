@@ -24,6 +24,7 @@ def preflight(spec: RunSpec, folder: Path) -> list[str]:
     from services.exporter.app import check_formats
     from services.generator.strategies import check_strategies
     from services.ingestor.preflight import check_sources
+    from services.selector.app import check_selection
     from services.verifier.checks import GROUP as CHECKS
     from services.verifier.checks import OWN, unknown_checks
 
@@ -34,6 +35,7 @@ def preflight(spec: RunSpec, folder: Path) -> list[str]:
             f"verify.checks: {name!r} is unknown; known: {', '.join(operators(CHECKS, OWN))}"
             for name in unknown_checks(spec)
         ),
+        *check_selection(spec, folder),
         *check_formats(spec.export.formats),
     ]
 
@@ -91,9 +93,10 @@ def write_release(release: Release, reader: LogReader, folder: Path, formats: Se
 
 
 def plan_models(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> dict[str, str]:
-    """Return what the model names of a spec stand for, building the embedded model where one is named."""
+    """Return what the names of a spec stand for: models, the embedded one built where it is named, and indexes."""
     from models.catalog import ModelCatalog
     from models.repository import install_language_model
+    from services.selector.app import NOVELTY, pinned_version
 
     catalog = ModelCatalog(home.root)
     named = {
@@ -106,7 +109,8 @@ def plan_models(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> dict[str
     resolved = {role: catalog.resolve(_from(folder, model)) for role, model in named.items()}
     if "ifd" in resolved:
         install_language_model(home.triton_repository, resolved["ifd"], catalog.path(resolved["ifd"]))
-    return resolved
+    index = pinned_version(spec, folder)
+    return resolved if index is None else {**resolved, NOVELTY: index}
 
 
 def _from(folder: Path, model: str) -> str:

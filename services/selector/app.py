@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from limoflow.stream.types import Emit, Offsets, Task
+from services.selector.explain import MEANING
 from services.selector.file import select_file
 from services.selector.merge import Merge
+from services.selector.novelty.earlier import ROLE as NOVELTY
+from services.selector.novelty.earlier import add_release, pinned_version
 from services.selector.pools import PartitionPools
+from services.selector.preflight import check_selection
 from services.selector.settings import SelectorSettings
 
-__all__ = ["SelectorSettings", "select_file", "tasks"]
+__all__ = [
+    "MEANING",
+    "NOVELTY",
+    "SelectorSettings",
+    "add_release",
+    "check_selection",
+    "pinned_version",
+    "select_file",
+    "tasks",
+]
 
 
 def tasks(

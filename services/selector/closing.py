@@ -12,6 +12,7 @@ from schemas.sample import Filtering, Sample
 from schemas.topics import RELEASES
 from services.selector.candidate import read_candidate
 from services.selector.choose import Closing, Elsewhere, close_window
+from services.selector.novelty.earlier import earlier_releases
 from services.selector.pool_state import PoolState, content_of
 from services.selector.refusals import STAGE, chosen_emit, refused_emit
 from services.selector.reservoir import Held
@@ -22,7 +23,7 @@ def close_state(state: PoolState[bytes], run: Run, window: int, *, last: bool) -
     """Choose from a window's merged state."""
     weights = run.spec.score.weights
     pool = [read_candidate(unpacked(held.payload), weights) for held in state.standing().values()]
-    return close_window(pool, elsewhere_of(state), run, window, last=last)
+    return close_window(pool, elsewhere_of(state), run, window, last=last, earlier=earlier_releases(run))
 
 
 def elsewhere_of(state: PoolState[bytes]) -> Elsewhere:

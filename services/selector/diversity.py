@@ -36,12 +36,15 @@ class Pick:
         Which of those it was; None where the similarity is 0.
     filled : bool
         Whether it was too similar and only fills a quota.
+    gain : float or None
+        What it added in the unit of the run's strategy; None for the walk below, where it is 1 less the similarity.
     """
 
     index: int
     similarity: float
     nearest: int | None
     filled: bool
+    gain: float | None = None
 
 
 @dataclass(slots=True)
@@ -74,6 +77,9 @@ def choose_diverse(
     quotas: Mapping[tuple[str, str], int],
     vectors: Vectors,
     max_cosine: float,
+    *,
+    fill: bool = True,
+    recorded: NDArray[np.float16] | None = None,
 ) -> Selection:
     """Choose samples up to their strata's quotas.
 
@@ -89,14 +95,43 @@ def choose_diverse(
         From `whole_number_vectors`.
     max_cosine : float
         A sample is too similar when its cosine to a chosen one exceeds this.
+    fill : bool
+        Whether those fill quotas that are still open, the least similar first; without, this is DEITA's filter.
+    recorded : array of float16, shape (samples, dimensions), optional
+        The embeddings before they became whole numbers. With them, whether a cosine exceeds the bound is decided by the
+        true one wherever rounding could matter.
     """
-    walk = _Walk(vectors, strata, dict(quotas), max_cosine)
+    exact = None if recorded is None else _Exact(recorded, max_cosine)
+    walk = _Walk(vectors, strata, dict(quotas), max_cosine, exact)
     for start in range(0, len(order), _BLOCK):
         if not walk.open:
             break
         walk.visit([index for index in order[start : start + _BLOCK] if walk.quotas.get(strata[index], 0) > 0])
-    walk.fill()
+    walk.fill() if fill else walk.refuse()
     return walk.selection
+
+
+class _Exact:
+    """True cosines of recorded embeddings: in float64 the products of float16 add up without rounding.
+
+    Attributes
+    ----------
+    margin : float
+        A product of whole-number vectors is at most so far from the true one: each component is off by 0.5 at most.
+    """
+
+    def __init__(self, recorded: NDArray[np.float16], max_cosine: float) -> None:
+        self._recorded = recorded
+        self._max_cosine = max_cosine
+        dimensions = recorded.shape[1]
+        self.margin = LENGTH * float(np.sqrt(dimensions)) + dimensions / 4.0
+
+    def exceeds(self, index: int, others: Sequence[int]) -> bool:
+        """Return whether the cosine to one of the others exceeds the bound."""
+        own = self._recorded[index].astype(np.float64)
+        rows = self._recorded[others].astype(np.float64)
+        lengths = np.sqrt(np.square(rows).sum(axis=1) * np.square(own).sum())
+        return bool((rows @ own > self._max_cosine * lengths).any())
 
 
 class _Walk:
@@ -108,7 +143,9 @@ class _Walk:
         strata: Sequence[tuple[str, str]],
         quotas: dict[tuple[str, str], int],
         max_cosine: float,
+        exact: _Exact | None,
     ) -> None:
+        self._exact = exact
         self._vectors = vectors
         self._strata = strata
         self.quotas = quotas
@@ -127,7 +164,7 @@ class _Walk:
         for row, index in enumerate(block):
             if self.quotas[self._strata[index]] <= 0:
                 continue
-            if largest[row] > self._bound:
+            if self._exceeds(index, float(largest[row])):
                 # Its place in the queue breaks ties: of two equally similar ones the better goes first.
                 place = len(self._waiting)
                 self._waiting.append((float(largest[row]), place, index, int(nearest[row]), chosen_before))
@@ -136,6 +173,14 @@ class _Walk:
             closer = within[row] > largest
             largest[closer] = within[row][closer]
             nearest[closer] = len(self.selection.picks) - 1
+
+    def _exceeds(self, index: int, largest: float) -> bool:
+        margin = 0.0 if self._exact is None else self._exact.margin
+        if self._exact is None or abs(largest - self._bound) > margin:
+            return largest > self._bound
+        products = self._chosen[: len(self.selection.picks)] @ self._vectors[index]
+        near = np.flatnonzero(products >= self._bound - margin).tolist()
+        return self._exact.exceeds(index, [self.selection.picks[place].index for place in near])
 
     def fill(self) -> None:
         """Fill open quotas with those that wait, the least similar first.
@@ -148,8 +193,7 @@ class _Walk:
             similarity, place, index, nearest, seen = heapq.heappop(self._waiting)
             chosen = len(self.selection.picks)
             if self.quotas[self._strata[index]] <= 0:
-                neighbour = self.selection.picks[nearest].index
-                self.selection.too_similar[index] = (self._cosine(similarity), neighbour)
+                self._refuse(index, similarity, nearest)
             elif seen == chosen:
                 self._choose(index, similarity, nearest, filled=True)
             else:
@@ -157,6 +201,14 @@ class _Walk:
                 if newer[0] > similarity:
                     similarity, nearest = float(newer[0]), int(where[0])
                 heapq.heappush(self._waiting, (similarity, place, index, nearest, chosen))
+
+    def refuse(self) -> None:
+        """Refuse those that wait."""
+        for similarity, _, index, nearest, _ in self._waiting:
+            self._refuse(index, similarity, nearest)
+
+    def _refuse(self, index: int, similarity: float, nearest: int) -> None:
+        self.selection.too_similar[index] = (self._cosine(similarity), self.selection.picks[nearest].index)
 
     def _choose(self, index: int, similarity: float, nearest: int, *, filled: bool) -> None:
         picks = self.selection.picks

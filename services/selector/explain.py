@@ -17,9 +17,17 @@ OTHER_EMBEDDING: Final = "other_embedding"
 EXACT_DUPLICATE: Final = "exact_duplicate"
 NEAR_DUPLICATE: Final = "near_duplicate"
 LOW_MATCH: Final = "low_match"
+REPEATS_TEXT: Final = "text_already_released"
+REPEATS_MEANING: Final = "meaning_already_released"
+ALREADY_RELEASED: Final = {"jaccard": REPEATS_TEXT, "cosine": REPEATS_MEANING}
+NO_EMBEDDING: Final = "no_embedding"
 NO_QUOTA: Final = "no_quota"
 TOO_SIMILAR: Final = "too_similar"
 OUTRANKED: Final = "outranked"
+OUTGAINED: Final = "outgained"
+NOT_DRAWN: Final = "not_drawn"
+SEMANTIC_DUPLICATE: Final = "semantic_duplicate"
+NOT_PICKED: Final = "not_picked_of_its_cluster"
 
 MEANING: Final = {
     CHOSEN: "among the best of its stratum and unlike what was chosen before it",
@@ -29,12 +37,21 @@ MEANING: Final = {
     WINDOW_CLOSED: "it came after its window's release",
     UNSCORED: "none of the weighted scores is a number",
     OTHER_EMBEDDING: "its embedding (value) is of another model or size than the window's (bound)",
+    NO_EMBEDDING: "it has no embedding that could be compared, which the strategy (bound) needs",
     EXACT_DUPLICATE: "a better sample (nearest) says the same but for case, width and white space",
     NEAR_DUPLICATE: "its Jaccard similarity (value) to a better sample (nearest) reaches the bound",
+    REPEATS_TEXT: "its estimated Jaccard similarity (value) to an earlier release's sample (nearest) reaches "
+    "select.novelty.max_jaccard (bound)",
+    REPEATS_MEANING: "its cosine (value) to an earlier release's sample (nearest) exceeds select.novelty.max_cosine "
+    "(bound)",
     LOW_MATCH: "its match-fluency percentile (value) is below select.minimum_match (bound): probable noise",
     NO_QUOTA: "the quotas (bound) give its stratum nothing",
     TOO_SIMILAR: "its cosine (value) to a chosen sample (nearest) exceeds select.diversity.max_cosine (bound)",
     OUTRANKED: "its score (value) is not above that of the last one chosen of its stratum (bound)",
+    OUTGAINED: "it would have added at most the value to what is chosen, the last one chosen of its stratum the bound",
+    NOT_DRAWN: "the key that chance gave it (value) is below that of the last one drawn of its stratum (bound)",
+    SEMANTIC_DUPLICATE: "its cosine (value) to an earlier sample of its cluster (nearest) exceeds 1 - epsilon (bound)",
+    NOT_PICKED: "others of its cluster were picked, which are evenly spread over the middle of its scores",
 }
 """What each reason means, in the order in which the rules are tried."""
 

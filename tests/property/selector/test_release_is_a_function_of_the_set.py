@@ -22,14 +22,21 @@ from services.selector.app import select_file
 from services.selector.merge import Merge
 from services.selector.pools import PartitionPools
 from services.selector.settings import SelectorSettings
+from services.selector.strategies.registry import known_strategies
 
 PLACE = ("run", 0)
 WORDS = ["red", "blue", "seven", "apples", "each", "day", "costs", "then", "total", "sum", "is", "of", "and", "train"]
 CHINESE = "小明有三个苹果每天吃一共多少元火车开出"
 
 
-def run_of(reservoir: int, target: int = 6, run_id: str = "run", seed: int = 3) -> Run:
-    select = {"reservoir": reservoir, "target": target, "diversity": {"max_cosine": 0.8}}
+GREEDY = {"max_cosine": 0.8}
+DIVERSITIES = [GREEDY, *({"strategy": name} for name in known_strategies())]
+
+
+def run_of(
+    reservoir: int, target: int = 6, run_id: str = "run", seed: int = 3, diversity: dict = GREEDY, **more: object
+) -> Run:
+    select = {"reservoir": reservoir, "target": target, "diversity": diversity, **more}
     spec = {"name": "x", "seed": seed, "sources": [{"path": "x"}], "select": select}
     return Run.model_validate({"run_id": run_id, "spec": spec, "models": {"ifd": "m"}})
 
@@ -194,7 +201,7 @@ def hash_of(text: str) -> int:
     return sum(text.encode())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     size=st.integers(0, 70),
     seed=st.integers(0, 10**6),
@@ -203,16 +210,26 @@ def hash_of(text: str) -> int:
     reservoir=st.integers(3, 40),
     sketch=st.sampled_from([5, 20, 1000]),
     crashes=st.integers(0, 3),
+    diversity=st.sampled_from(DIVERSITIES),
+    allocation=st.sampled_from(["available", "equal", "neyman"]),
 )
 def test_any_order_repeats_partitions_and_restarts_give_the_same_bytes(
-    size: int, seed: int, shuffle: int, partitions: int, reservoir: int, sketch: int, crashes: int
+    size: int,
+    seed: int,
+    shuffle: int,
+    partitions: int,
+    reservoir: int,
+    sketch: int,
+    crashes: int,
+    diversity: dict,
+    allocation: str,
 ) -> None:
     random = Random(seed)
     records = [("scored", sample_of(number, seed)) for number in range(size)]
     records += [("scored", sample_of(number, seed, variant=1)) for number in random.sample(range(size), size // 8)]
     records += [("rejected", sample_of(number + size, seed)) for number in range(size // 5)]
     records += [("rejected", sample_of(number, seed, variant=2)) for number in random.sample(range(size), size // 8)]
-    run = run_of(reservoir)
+    run = run_of(reservoir, diversity=diversity, allocation=allocation, curriculum={"order": "baby_steps"})
     options = {"settings": SelectorSettings(chunk=7, sketch=sketch)}
 
     plain = stream(records, Random(0), 1, run, restarts=False, **options)
@@ -246,6 +263,19 @@ def test_every_scored_sample_leaves_by_one_door_and_the_funnel_adds_up(
     assert funnel["admitted"] == size + size // 4
     assert funnel["admitted"] == funnel["finalized"] + sum(funnel["rejected"].values())
     assert release["shortfall"] == 6 - len(chosen)
+
+
+@pytest.mark.parametrize("diversity", DIVERSITIES, ids=lambda it: it.get("strategy", "greedy"))
+def test_no_strategy_depends_on_order_repeats_or_partitions(diversity: dict) -> None:
+    records = [("scored", sample_of(number, 11)) for number in range(60)]
+    run = run_of(25, target=12, diversity=diversity)
+    plain = stream(records, Random(0), 1, run, restarts=False)
+    plain.close()
+    disturbed = Random(5).sample([*records, *records[:30]], 90)
+    other = stream(disturbed, Random(5), 7, run)
+    other.close(2)
+    assert other.release() == plain.release()
+    assert orjson.loads(plain.release())["rows"]
 
 
 def test_two_runs_at_once_release_what_each_releases_alone() -> None:

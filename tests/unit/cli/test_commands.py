@@ -151,6 +151,7 @@ def test_status_audit_and_explain_read_the_topics(flow: LocalFlow, tmp_path: Pat
     assert "finalized             20" in invoke("status", "flow-1")
     assert "audit passed" in invoke("audit", "flow-1")
     told = invoke("explain", release.rows[0].id)
+    assert "chosen: among the best of its stratum and unlike what was chosen before it (value 0" in told
     assert "samples.finalized" in told
     assert "at rank" in told
     with pytest.raises(LimoflowError, match="unknown; known: flow-1"):

@@ -1,0 +1,62 @@
+"""The pools scored by limoflow's own scorer, kept in a folder so that another study starts from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.study.pools import StudyPool
+from limoflow.settings import Home
+from limoflow.wiring.files import apply_layer
+from schemas.run import Run, RunSpec
+from services.selector.candidate import Candidate, read_candidate
+
+ALL_PARTS = ("answer_match", "ifd", "complexity", "quality", "depth", "safety")
+
+
+def scored(pool: StudyPool, folder: Path) -> list[Candidate]:
+    """Return the pool's candidates in the order of its rows, scored now or before."""
+    lines = [_sample(pool, place) for place in range(len(pool.rows))]
+    text = "\n".join(lines)
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, found = folder / f"{name}.rows.jsonl", folder / f"{name}.scored.jsonl"
+    if not found.exists():
+        rows.write_text(text + "\n", encoding="utf-8")
+        home = Home(root=folder.resolve())
+        for line in apply_layer("score", run_of(rows).spec, rows, found, home, tell=_tell):
+            _tell(line)
+    weights = dict.fromkeys(ALL_PARTS, 1.0)
+    candidates = {it.id: it for it in (read_candidate(line, weights) for line in found.read_bytes().splitlines())}
+    return [candidates[sample_id(place)] for place in range(len(pool.rows))]
+
+
+def run_of(rows: Path, **parts: object) -> Run:
+    """Return a run over some rows with other `score` and `select` parts."""
+    sources = [{"path": str(rows), "fields": {"instruction": "instruction", "response": "response"}}]
+    spec = RunSpec.model_validate({"name": "study", "sources": sources, **parts})
+    return Run(run_id="study", spec=spec)
+
+
+def sample_id(place: int) -> str:
+    """Return the id of a row. It says nothing of its kind: clean and spoilt rows alternate."""
+    return hashlib.sha256(f"row {place}".encode()).hexdigest()[:32]
+
+
+def _sample(pool: StudyPool, place: int) -> str:
+    row = pool.rows[place]
+    metadata = {
+        "domain": row.domain,
+        "language": row.language,
+        "lineage": {"run_id": "study", "window": 0, "source_ref": f"{pool.name}#{place}"},
+    }
+    return json.dumps(
+        {"id": sample_id(place), "instruction": row.instruction, "response": row.response, "metadata": metadata},
+        ensure_ascii=False,
+    )
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")

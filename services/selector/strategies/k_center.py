@@ -1,0 +1,35 @@
+"""k-center: every item has a chosen one nearby."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from services.selector.strategies.apart import Terms, choose_apart
+from services.selector.strategies.interface import SQUARE, Choice, Parameters, Pick, Pool
+
+
+class KCenter(Parameters):
+    """Farthest-first traversal (Gonzalez 1985): the radius is at most twice the smallest possible.
+
+    The first is the one with the best score. `gain` is the distance to the nearest chosen one, for vectors of length 1
+    (0 to 2).
+    """
+
+    name: ClassVar[str] = "k_center"
+
+    def choose(self, pool: Pool) -> Choice:
+        """Choose; squared distances are whole numbers, so ties are real."""
+        squares = np.square(pool.vectors, dtype=np.float64).sum(axis=1)
+        choice = choose_apart(pool, Terms(base=squares, toll=squares, scale=2.0))
+        choice.picks = [Pick(pick.index, _distance(pick.gain)) for pick in choice.picks]
+        for index, left in choice.left.items():
+            if left.value is not None:
+                bound = None if left.bound is None else _distance(left.bound)
+                choice.left[index] = type(left)(left.reason, _distance(left.value), bound)
+        return choice
+
+
+def _distance(square: float) -> float:
+    return float(np.sqrt(max(0.0, square) / SQUARE))
