@@ -160,6 +160,24 @@ class Novelty(Contract):
     max_jaccard: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
 
 
+class Mixing(Contract):
+    """Domain shares from a file, read when the run is submitted; they become `select.quotas.domain`.
+
+    Attributes
+    ----------
+    kind : {"doremi", "feedback", "scores"}
+        `doremi`: JSON lines, of each step of a proxy model's training the excess loss of each domain, nats per token.
+        `feedback`: the evaluator's Feedback event. `scores`: a JSON object, what was measured in each domain, 0 to 1;
+        the weak get more.
+    strength : float
+        DoReMi's step size, or how far the shares move with the scores.
+    """
+
+    kind: Literal["doremi", "feedback", "scores"]
+    file: str
+    strength: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 1.0
+
+
 class Curriculum(Contract):
     """In which order a release is to be learnt; each row gets its place.
 
@@ -205,6 +223,7 @@ class Select(Contract):
     diversity: Diversity = Field(default_factory=Diversity)
     minimum_match: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
     allocation: Literal["available", "equal", "neyman"] = "available"
+    mixing: Mixing | None = None
     novelty: Novelty | None = None
     curriculum: Curriculum | None = None
 

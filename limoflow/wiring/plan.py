@@ -56,10 +56,29 @@ def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str 
     problems = preflight(spec, folder)
     if problems:
         raise RunSpecError("\n".join(problems))
+    from services.selector.app import mixed_spec
+
+    spec = mixed_spec(spec, folder)
     models = plan_models(spec, folder, home, tell)
     identity = {"spec": spec.canonical(), "folder": str(folder), "models": models, "nonce": nonce}
     run_id = f"{spec.name}-{digest(canonical_json(identity))[:10]}"
     return Run(run_id=run_id, spec=spec, folder=str(folder), models=models)
+
+
+def plan_selection(spec: RunSpec, folder: Path) -> RunSpec:
+    """Return the spec with the domain shares that it takes from a file.
+
+    Raises
+    ------
+    RunSpecError
+        When what it says of the selection does not hold.
+    """
+    from services.selector.app import check_selection, mixed_spec
+
+    problems = check_selection(spec, folder)
+    if problems:
+        raise RunSpecError("\n".join(problems))
+    return mixed_spec(spec, folder)
 
 
 def run_emit(run: Run) -> Emit:

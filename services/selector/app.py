@@ -13,6 +13,7 @@ from services.selector.novelty.earlier import add_release, pinned_version
 from services.selector.pools import PartitionPools
 from services.selector.preflight import check_selection
 from services.selector.settings import SelectorSettings
+from services.selector.shares_file import mixed_spec
 
 __all__ = [
     "MEANING",
@@ -20,6 +21,7 @@ __all__ = [
     "SelectorSettings",
     "add_release",
     "check_selection",
+    "mixed_spec",
     "pinned_version",
     "select_file",
     "tasks",

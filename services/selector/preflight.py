@@ -8,6 +8,7 @@ from pathlib import Path
 from schemas.run import RunSpec
 from services.selector.novelty.earlier import pinned_version
 from services.selector.picking import named_strategy
+from services.selector.shares_file import mixed_spec
 
 
 def check_selection(spec: RunSpec, folder: Path) -> list[str]:
@@ -30,6 +31,10 @@ def _problems(spec: RunSpec, folder: Path) -> Iterator[str]:
         pinned_version(spec, folder)
     except ValueError as error:
         yield f"select.novelty: {error}"
+    try:
+        mixed_spec(spec, folder)
+    except ValueError as error:
+        yield str(error)
     if not any(spec.score.weights.values()):
         yield "score.weights: they add up to 0, so that no sample would have a score; give at least one a weight"
     curriculum = spec.select.curriculum

@@ -123,6 +123,13 @@ def test_layers_work_file_to_file(lake: Path) -> None:
     chosen = [json.loads(line) for line in (lake / "c.jsonl").read_text().splitlines()]
     assert [row["metadata"]["filtering"]["rank"] for row in chosen] == list(range(len(chosen))) or len(chosen) == 9
     assert len(chosen) == 9
+    again = ("apply", "select", "s.jsonl", "-o", "d.jsonl", "--run", "run.yaml")
+    invoke(*again, "select.diversity.strategy=facility_location", "select.curriculum.by=score")
+    other = [json.loads(line)["metadata"]["filtering"] for line in (lake / "d.jsonl").read_text().splitlines()]
+    assert len(other) == 9
+    assert all(why["diversity_contribution"] >= 0.0 for why in other)
+    with pytest.raises(LimoflowError, match=r"'k_centre' is unknown; known: .*k_center"):
+        invoke(*again, "select.diversity.strategy=k_centre")
 
 
 def test_a_line_that_is_no_sample_is_named(lake: Path) -> None:

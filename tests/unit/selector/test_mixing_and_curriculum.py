@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.run import RunSpec
 from services.selector.curriculum import curriculum, pace
 from services.selector.mixing import doremi_shares, excess_loss, fixed_shares, shares_after_feedback
+from services.selector.shares_file import mixed_spec
 
 LOSSES = st.dictionaries(st.sampled_from("abc"), st.floats(0, 5))
 
@@ -81,3 +84,35 @@ def test_a_curriculum_holds_everything_once_and_goes_up(difficulties: dict[str, 
 def test_a_curriculum_of_unknown_difficulty_is_refused() -> None:
     with pytest.raises(ValueError, match="'x' must be a finite number"):
         curriculum({"x": math.nan}, "easy_first")
+
+
+def test_a_run_takes_its_domain_shares_from_a_file(tmp_path: Path) -> None:
+    files = {
+        "doremi": '{"math": 0.1, "code": 0.9}\n{"code": 0.9}\n',
+        "feedback": '{"run_id": "r", "round": 1, "shares": {"math": 0.3, "code": 0.7}}',
+        "scores": '{"math": 0.9, "code": 0.4}',
+    }
+    spec = {"name": "x", "sources": [{"path": "x"}]}
+    found = {}
+    for kind, text in files.items():
+        (tmp_path / kind).write_text(text, encoding="utf-8")
+        mixed = RunSpec.model_validate({**spec, "select": {"mixing": {"kind": kind, "file": kind}}})
+        found[kind] = mixed_spec(mixed, tmp_path).select.quotas["domain"]
+        assert sum(found[kind].values()) == pytest.approx(1.0)
+        assert found[kind]["code"] > found[kind]["math"] > 0.0
+    assert found["feedback"] == {"code": 0.7, "math": 0.3}
+    assert found["doremi"] == pytest.approx(
+        doremi_shares([{"math": 0.1, "code": 0.9}, {"code": 0.9}], ["math", "code"])
+    )
+    plain = RunSpec.model_validate(spec)
+    assert mixed_spec(plain, tmp_path) is plain
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"math": "much"}', '{"math": 0.0}', "{"])
+def test_a_file_without_shares_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "shares").write_text(text, encoding="utf-8")
+    for kind, file in (("feedback", "shares"), ("doremi", "nowhere")):
+        mixing = {"kind": kind, "file": file}
+        spec = RunSpec.model_validate({"name": "x", "sources": [{"path": "x"}], "select": {"mixing": mixing}})
+        with pytest.raises(ValueError, match=rf"select\.mixing\.file '{file}' gives no shares"):
+            mixed_spec(spec, tmp_path)
