@@ -16,6 +16,8 @@ compile app --extra dev pyproject.toml
 compile triton requirements/triton.in
 compile build requirements/build.in
 compile cli --constraints requirements/app.lock pyproject.toml
-for service in ingestor generator verifier scorer selector exporter trainer; do
+for service in ingestor generator verifier scorer selector exporter; do
     compile "$service" --constraints requirements/app.lock --extra "$service" pyproject.toml
 done
+# The trainer's image also plans runs (`limoflow run`): it reads their sources and trains the embedded model.
+compile trainer --constraints requirements/app.lock --extra trainer --extra ingestor pyproject.toml

@@ -20,7 +20,6 @@ BASES = {
 }
 # How this machine reaches its package mirrors; the containers of the build see the same.
 CLIENT_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/java/cacerts", "/etc/pip.conf", "/etc/hosts")
-CLIENT_VARIABLES = re.compile(r"(PIP|UV|MAVEN)_\w+|(https?|no)_proxy|SSL_CERT_FILE", re.IGNORECASE)
 
 
 def buildah(*arguments: str, **options: object) -> str:
@@ -79,8 +78,6 @@ def _make_base(name: str, packages: tuple[str, ...]) -> None:
 def build(target: str, tag: str) -> None:
     """Build one target of the Dockerfile; what has not changed comes from the storage."""
     volumes = [f"--volume={path}:{path}:ro" for path in CLIENT_FILES if Path(path).exists()]
-    variables = [f"--env={name}={value}" for name, value in os.environ.items() if CLIENT_VARIABLES.fullmatch(name)]
-    del variables  # they would stay in the image's configuration
     arguments = ("--pull-never", "--layers", "--quiet", f"--target={target}", f"--tag={tag}", "--format=oci")
     buildah("bud", *arguments, *volumes, f"--file={DOCKERFILE}", str(ROOT))
 
