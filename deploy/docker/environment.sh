@@ -5,12 +5,13 @@
 # environment NAME beside    /opt/limoflow with the rest, which finds /opt/torch
 set -eu
 uv=/opt/build/bin/uv
-export UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
+export UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_CACHE_DIR=/root/.cache/uv
 wanted=$(mktemp)
-# An entry of a lock is a line `name==version` and the indented lines below it.
+# An entry of a lock is a line `name==version` and the indented lines below it. The package triton (1 GB) compiles
+# kernels for torch.compile, which nothing here uses.
 awk -v part="${2:-all}" '
-    /^[a-z0-9]/ { heavy = /^(torch|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==/ && !/^nvidia-pytriton==/ }
-    part == "all" || (part == "torch") == heavy
+    /^[a-z0-9]/ { heavy = /^(torch|cuda-[a-z]+|nvidia-[a-z0-9-]+)==/ && !/^nvidia-pytriton==/; left_out = /^triton==/ }
+    part == "all" || (!left_out && (part == "torch") == heavy)
 ' "requirements/$1.lock" >"$wanted"
 if [ "${2:-all}" = torch ]; then
     exec "$uv" pip install --quiet --no-deps --require-hashes --python "$(command -v python)" \

@@ -114,6 +114,21 @@ class ControlPlane:
             raise ClusterError(f"kubectl {' '.join(arguments)} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
         return done.stdout
 
+    def warnings_of(self, documents: str) -> list[str]:
+        """Return what the API server warns of when it checks documents, unknown fields refused.
+
+        Raises
+        ------
+        ClusterError
+            When it refuses them.
+        """
+        command = [str(program("kubectl")), "--kubeconfig", str(self._config("admin")), "apply", "-f", "-"]
+        command = self._inside([*command, "--dry-run=server", "--validate=strict"])
+        done = subprocess.run(command, input=documents, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ClusterError(f"refused:\n{done.stderr[-4000:]}")
+        return [line for line in done.stderr.splitlines() if line.startswith("Warning")]
+
     def get(self, *arguments: str) -> Any:
         """Return what `kubectl get ARGUMENTS -o json` says."""
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
