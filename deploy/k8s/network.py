@@ -21,12 +21,23 @@ def policies() -> list[Manifest]:
     return [
         _policy("default-deny", {}, ["Ingress", "Egress"]),
         _policy("names", {}, ["Egress"], egress=[_names()]),
-        _policy("kafka-clients", _pods([*services, "cli"]), ["Egress"], egress=[{"to": [_brokers()], "ports": _tcp(*KAFKA_PORTS)}]),
         _policy(
-            "models-clients", _pods(models), ["Egress"], egress=[{"to": [{"podSelector": _pods(["triton"])}], "ports": _tcp(TRITON_PORT)}]
+            "kafka-clients",
+            _pods([*services, "cli"]),
+            ["Egress"],
+            egress=[{"to": [_brokers()], "ports": _tcp(*KAFKA_PORTS)}],
         ),
         _policy(
-            "models-server", _pods(["triton"]), ["Ingress"], ingress=[{"from": [{"podSelector": _pods(models)}], "ports": _tcp(TRITON_PORT)}]
+            "models-clients",
+            _pods(models),
+            ["Egress"],
+            egress=[{"to": [{"podSelector": _pods(["triton"])}], "ports": _tcp(TRITON_PORT)}],
+        ),
+        _policy(
+            "models-server",
+            _pods(["triton"]),
+            ["Ingress"],
+            ingress=[{"from": [{"podSelector": _pods(models)}], "ports": _tcp(TRITON_PORT)}],
         ),
         _policy("outside", _pods(outside), ["Egress"], egress=[_outside()]),
         _policy(

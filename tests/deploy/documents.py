@@ -65,5 +65,3 @@ def every_folder() -> list[str]:
         for path in sorted(K8S.rglob("kustomization.yaml"))
         if path.parent.parent.name != "overlays"
     ]
-
-

@@ -117,7 +117,9 @@ def test_the_schemas_refuse_unknown_fields():
     with pytest.raises(kubernetes_validate.ValidationError):
         check(broken)
     if CRDS.is_dir():
-        topic = json.loads(json.dumps(next(one for one in written("components/kafka-strimzi") if one["kind"] == "KafkaTopic")))
+        topic = json.loads(
+            json.dumps(next(one for one in written("components/kafka-strimzi") if one["kind"] == "KafkaTopic"))
+        )
         topic["spec"]["replica"] = 1
         with pytest.raises(ValidationError, match="replica"):
             check(topic)

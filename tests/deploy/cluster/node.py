@@ -281,7 +281,11 @@ class Node(ControlPlane):
         lines += ["mkdir -p /var/log/pods /var/log/containers", "mount --make-rshared /"]
         # A bridge without ports carries the node's address; service addresses are translated only once routed.
         lines += ["ip link set lo up", "ip link add node0 type bridge", f"ip addr add {ADDRESS}/24 dev node0"]
-        lines += ["ip link set node0 up", f"ip route add {SERVICES} dev node0", "echo 1 > /proc/sys/net/ipv4/ip_forward"]
+        lines += [
+            "ip link set node0 up",
+            f"ip route add {SERVICES} dev node0",
+            "echo 1 > /proc/sys/net/ipv4/ip_forward",
+        ]
         lines += [f"touch {self.state / 'made'}", "while :; do sleep 3600 & wait $!; done"]
         script = self.state / "init.sh"
         script.write_text("\n".join(lines) + "\n", encoding="utf-8")

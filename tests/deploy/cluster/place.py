@@ -38,7 +38,9 @@ def missing(*, node: bool) -> str | None:
     wanted = (*PROGRAMS, *SYSTEM_PROGRAMS) if node else ("etcd", "kube-apiserver", "kubectl")
     lacking = [name for name in wanted if program(name) is None]
     if lacking:
-        return f"{', '.join(lacking)} missing: put them into {folder() / 'bin'} or on the PATH (docs/operate/testing.md)"
+        return (
+            f"{', '.join(lacking)} missing: put them into {folder() / 'bin'} or on the PATH (docs/operate/testing.md)"
+        )
     if node and (sys.platform != "linux" or os.geteuid() != 0):
         return "needs Linux and root: the node makes network namespaces and control groups"
     if node and not Path("/sys/fs/cgroup/memory").is_dir():
