@@ -1,4 +1,4 @@
-"""Strimzi's objects, from schemas/topics.yaml: the topics, a user with its rights for each service, and its password."""
+"""Strimzi's objects, from schemas/topics.yaml: topics, a user with its rights for each service, and its password."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tests.deploy.cluster.place import ROOT, folder
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
 # What each argument of the Dockerfile names, as Debian packages.
 BASES = {
-    "PYTHON_IMAGE": ("python3", "python3-venv", "ca-certificates"),
+    "PYTHON_IMAGE": ("python3", "python3-venv", "libpython3.11", "ca-certificates"),
     "JAVA_IMAGE": ("openjdk-17-jre-headless",),
     "MAVEN_IMAGE": ("openjdk-17-jdk-headless", "maven", "ca-certificates"),
 }
@@ -87,5 +87,5 @@ def save(tags: list[str], archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive.parent) as layout:
         for tag in tags:
-            buildah("push", "--quiet", "--disable-compression", tag, f"oci:{layout}:{tag}")
+            buildah("push", "--quiet", "--compression-format=zstd", "--compression-level=1", tag, f"oci:{layout}:docker.io/{tag}")
         subprocess.run(["tar", "-C", layout, "-cf", str(archive), "."], check=True)

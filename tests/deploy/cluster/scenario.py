@@ -163,6 +163,14 @@ class Scenario:
             for pod in answer["pods"]
         }
 
+    def bytes_by_topic(self) -> dict[str, int]:
+        """Return the size of each topic's log on the broker's disk, in bytes, empty ones left out."""
+        sizes: dict[str, int] = {}
+        for path in (self.volumes / "kafka-data" / "data").glob("*/*.log"):
+            topic = path.parent.name.rpartition("-")[0]
+            sizes[topic] = sizes.get(topic, 0) + path.stat().st_size
+        return {topic: size for topic, size in sorted(sizes.items()) if size}
+
     def log(self, of: str) -> str:
         """Return the log of a pod or job."""
         return self.node.kubectl("-n", NAMESPACE, "logs", of, "--tail=400", check=False)
@@ -281,6 +289,8 @@ def _operate(scenario: Scenario, seed: int) -> None:
     _check(scenario, calm)
     for pod, (memory, seconds) in sorted(scenario.usage().items()):
         say(f"  {pod:<36} {memory:6.0f} MiB {seconds:7.1f} s of processor time")
+    for topic, size in scenario.bytes_by_topic().items():
+        say(f"  {topic:<36} {size / 2**20:6.1f} MiB on disk")
     with step("demo while the verifier is scaled from 1 to 3 and pods are deleted"):
         scenario.scale("verifier", 3)
         scenario.submit("demo-disturbed", *settings, "--fresh")
