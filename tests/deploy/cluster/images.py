@@ -87,5 +87,12 @@ def save(tags: list[str], archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive.parent) as layout:
         for tag in tags:
-            buildah("push", "--quiet", "--compression-format=zstd", "--compression-level=1", tag, f"oci:{layout}:docker.io/{tag}")
+            buildah(
+                "push",
+                "--quiet",
+                "--compression-format=zstd",
+                "--compression-level=1",
+                tag,
+                f"oci:{layout}:docker.io/{tag}",
+            )
         subprocess.run(["tar", "-C", layout, "-cf", str(archive), "."], check=True)
