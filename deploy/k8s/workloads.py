@@ -33,14 +33,16 @@ class Workload:
     grace_s: int = 60
 
 
+# Memory: what `make test-k8s` shows of each pod after the demo, with room; docs/operate/scale.md has the figures.
 WORKLOADS = (
-    Workload("ingestor", True, True, 1, ("250m", "1"), ("256Mi", "512Mi")),
-    Workload("generator", False, False, 2, ("250m", "1"), ("256Mi", "512Mi")),
-    Workload("verifier", False, False, 2, ("500m", "2"), ("384Mi", "1Gi")),
-    Workload("scorer", False, False, 2, ("250m", "1"), ("256Mi", "512Mi")),
-    Workload("selector", True, False, 2, ("500m", "2"), ("512Mi", "1Gi")),
-    Workload("exporter", True, True, 1, ("250m", "1"), ("256Mi", "1Gi")),
-    Workload("trainer", True, True, 1, ("1", "4"), ("2Gi", "8Gi"), 120),
+    Workload("ingestor", True, True, 1, ("250m", "1"), ("128Mi", "512Mi")),
+    Workload("generator", False, False, 2, ("250m", "1"), ("128Mi", "512Mi")),
+    Workload("verifier", False, False, 2, ("500m", "2"), ("192Mi", "1Gi")),
+    Workload("scorer", False, False, 2, ("250m", "1"), ("128Mi", "512Mi")),
+    # Pools of open windows are in memory: 100,000 samples of a few kB for each.
+    Workload("selector", True, False, 2, ("500m", "2"), ("512Mi", "2Gi")),
+    Workload("exporter", True, True, 1, ("250m", "1"), ("128Mi", "1Gi")),
+    Workload("trainer", True, True, 1, ("1", "4"), ("1Gi", "8Gi"), 120),
 )
 
 

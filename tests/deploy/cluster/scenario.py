@@ -121,10 +121,10 @@ class Scenario:
         found = self.node.get("-n", NAMESPACE, "pods", "-l", "app.kubernetes.io/name!=cli")["items"]
         return sorted(one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"])
 
-    def delete_at_random(self, name: str, seed: int, pause: float) -> list[str]:
-        """Delete a pod every `pause` seconds, half of them without grace, for as long as a job runs; return them."""
-        chance, deleted = random.Random(seed), []
-        while self.running(name):
+    def delete_at_random(self, name: str, seed: int, pause: float, most: int) -> list[str]:
+        """Delete a pod every `pause` seconds, half of them without grace, while a job runs; return them."""
+        chance, deleted = random.Random(seed), list[str]()
+        while self.running(name) and len(deleted) < most:
             time.sleep(pause)
             pod = chance.choice(self.pods())
             grace = ("--grace-period=0", "--force") if chance.random() < 0.5 else ("--grace-period=30",)
@@ -294,9 +294,9 @@ def _operate(scenario: Scenario, seed: int) -> None:
     with step("demo while the verifier is scaled from 1 to 3 and pods are deleted"):
         scenario.scale("verifier", 3)
         scenario.submit("demo-disturbed", *settings, "--fresh")
-        deleted = scenario.delete_at_random("demo-disturbed", seed, pause=10.0)
+        deleted = scenario.delete_at_random("demo-disturbed", seed, pause=10.0, most=12)
         say(f"  deleted: {', '.join(deleted)}")
-        say(_told(scenario.finish("demo-disturbed", 60)))
+        say(_told(scenario.finish("demo-disturbed", 600)))
     scenario.wait_ready(180)
     if sum(pod.startswith("verifier-") for pod in scenario.pods()) != 3:
         raise ClusterError(f"3 verifiers were asked for; there are {scenario.pods()}")
