@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from pathlib import Path
@@ -33,8 +34,8 @@ def inputs_of(service: str) -> set[str]:
     found: set[str] = set()
     package = importlib.import_module(f"services.{service}")
     for module in pkgutil.iter_modules(package.__path__, f"services.{service}."):
-        file = Path(package.__path__[0]) / f"{module.name.rpartition('.')[2]}.py"
-        if "Input(" not in file.read_text(encoding="utf-8"):
+        specification = importlib.util.find_spec(module.name)
+        if "Input(" not in Path(str(specification and specification.origin)).read_text(encoding="utf-8"):
             continue
         for _, one in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             stated = getattr(one, "inputs", None)

@@ -319,4 +319,5 @@ def _check(scenario: Scenario, release: Release) -> None:
 
 
 def _told(log: str) -> str:
-    return "\n".join(f"    {line}" for line in log.strip().splitlines()[-14:])
+    said = [line for line in log.splitlines() if line.strip() and not line.startswith(("FAIL ", "{"))]
+    return "\n".join(f"    {line}" for line in said[-6:])
