@@ -89,7 +89,13 @@ class Scenario:
             raise ClusterError(f"{error}\n{self.describe()}") from error
 
     def submit(self, name: str, *settings: str) -> None:
-        """Start the demo's job under a name of its own, with settings of the RunSpec."""
+        """Start the demo's job under a name of its own, with settings of the RunSpec; return once its run is known.
+
+        Raises
+        ------
+        ClusterError
+            When the run is not submitted in five minutes, most of which the embedded model may take.
+        """
         built = yaml.safe_load_all(self.node.kubectl("kustomize", str(K8S / "jobs" / "demo")))
         documents = list(built)
         for document in documents:
@@ -97,6 +103,7 @@ class Scenario:
                 document["metadata"]["name"] = name
                 document["spec"]["template"]["spec"]["containers"][0]["command"] += list(settings)
         self.apply(documents)
+        wait_until(f"run of job {name}", 300, lambda: " submitted" in self.log(f"job/{name}"), pause=1.0)
 
     def finish(self, name: str, seconds: float) -> str:
         """Wait for a job and return what it printed.
@@ -106,15 +113,15 @@ class Scenario:
         ClusterError
             When it fails or does not end.
         """
-        wait_until(f"job {name}", seconds, lambda: self._status(name) & {"succeeded", "failed"}, pause=2.0)
+        wait_until(f"job {name}", seconds, lambda: self._ended(name), pause=2.0)
         log = self.log(f"job/{name}")
-        if "failed" in self._status(name):
+        if "Failed" in self._ended(name):
             raise ClusterError(f"job {name} failed:\n{log[-4000:]}\n{self.describe()}")
         return log
 
     def running(self, name: str) -> bool:
         """Tell whether a job has not ended."""
-        return not self._status(name) & {"succeeded", "failed"}
+        return not self._ended(name)
 
     def pods(self) -> list[str]:
         """Return the names of the pods of the workloads, sorted."""
@@ -193,8 +200,9 @@ class Scenario:
         found = [one for kind in WORKLOADS for one in self.node.get("-n", NAMESPACE, kind)["items"]]
         return bool(found) and all(_is_ready(one) for one in found)
 
-    def _status(self, name: str) -> set[str]:
-        return set(self.node.get("-n", NAMESPACE, "job", name)["status"])
+    def _ended(self, name: str) -> set[str]:
+        conditions = self.node.get("-n", NAMESPACE, "job", name)["status"].get("conditions", [])
+        return {one["type"] for one in conditions if one["status"] == "True"} & {"Complete", "Failed"}
 
 
 def _is_ready(workload: dict[str, Any]) -> bool:
