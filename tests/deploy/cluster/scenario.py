@@ -101,7 +101,8 @@ class Scenario:
         for document in documents:
             if document["kind"] == "Job":
                 document["metadata"]["name"] = name
-                document["spec"]["template"]["spec"]["containers"][0]["command"] += list(settings)
+                # The name is part of a run's identity: a pod of the job that starts anew submits the same run again.
+                document["spec"]["template"]["spec"]["containers"][0]["command"] += [f"name={name}", *settings]
         self.apply(documents)
         wait_until(f"run of job {name}", 300, lambda: " submitted" in self.log(f"job/{name}"), pause=1.0)
 
@@ -301,7 +302,7 @@ def _operate(scenario: Scenario, seed: int) -> None:
         say(f"  {topic:<36} {size / 2**20:6.1f} MiB on disk")
     with step("demo while the verifier is scaled from 1 to 3 and pods are deleted"):
         scenario.scale("verifier", 3)
-        scenario.submit("demo-disturbed", *settings, "--fresh")
+        scenario.submit("demo-disturbed", *settings)
         deleted = scenario.delete_at_random("demo-disturbed", seed, pause=10.0, most=12)
         say(f"  deleted: {', '.join(deleted)}")
         say(_told(scenario.finish("demo-disturbed", 600)))
@@ -309,7 +310,7 @@ def _operate(scenario: Scenario, seed: int) -> None:
     if sum(pod.startswith("verifier-") for pod in scenario.pods()) != 3:
         raise ClusterError(f"3 verifiers were asked for; there are {scenario.pods()}")
     with step("demo while everything is rolled"):
-        scenario.submit("demo-rolled", *settings, "--fresh")
+        scenario.submit("demo-rolled", *settings)
         scenario.roll_all(300)
         say(_told(scenario.finish("demo-rolled", 600)))
     for disturbed in scenario.releases()[1:]:
