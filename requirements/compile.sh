@@ -8,14 +8,17 @@ uv="${UV:-uv}"
 compile() {
     lock="requirements/$1.lock"
     shift
-    "$uv" pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
+    "$uv" pip compile --quiet --generate-hashes --no-emit-index-url --python-version "${python:-3.11}" \
         --custom-compile-command requirements/compile.sh "$@" --output-file "$lock"
 }
 
 compile app --extra dev pyproject.toml
 compile triton requirements/triton.in
+python=3.12 compile triton-ngc requirements/triton-ngc.in
 compile build requirements/build.in
 compile cli --constraints requirements/app.lock pyproject.toml
-for service in ingestor generator verifier scorer selector exporter trainer; do
+for service in ingestor generator verifier scorer selector exporter; do
     compile "$service" --constraints requirements/app.lock --extra "$service" pyproject.toml
 done
+# The trainer's image also plans runs (`limoflow run`): it reads their sources and trains the embedded model.
+compile trainer --constraints requirements/app.lock --extra trainer --extra ingestor pyproject.toml

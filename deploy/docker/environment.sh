@@ -1,7 +1,24 @@
 #!/bin/sh
-# Builds /opt/limoflow: the environment of one image, from its lock, and limoflow itself (Triton has the code apart).
+# Builds the environment of one image from its lock. Run in the folder above requirements/.
+# environment NAME           /opt/limoflow with everything of NAME.lock, and limoflow itself (Triton has the code apart)
+# environment NAME torch     /opt/torch with torch and CUDA alone: a layer that several images have in common
+# environment NAME beside    /opt/limoflow with the rest, which finds /opt/torch
 set -eu
-/opt/build/bin/uv venv --quiet --python "$(command -v python)" /opt/limoflow
-/opt/build/bin/uv pip sync --quiet --require-hashes --python /opt/limoflow/bin/python "requirements/$1.lock"
-[ "$1" = triton ] || /opt/build/bin/uv pip install --quiet --no-deps --no-index \
+uv=/opt/build/bin/uv
+export UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_CACHE_DIR=/root/.cache/uv
+wanted=$(mktemp)
+# An entry of a lock is a line `name==version` and the indented lines below it. The package triton (1 GB) compiles
+# kernels for torch.compile, which nothing here uses.
+awk -v part="${2:-all}" '
+    /^[a-z0-9]/ { heavy = /^(torch|cuda-[a-z]+|nvidia-[a-z0-9-]+)==/ && !/^nvidia-pytriton==/; left_out = /^triton==/ }
+    part == "all" || (!left_out && (part == "torch") == heavy)
+' "requirements/$1.lock" >"$wanted"
+if [ "${2:-all}" = torch ]; then
+    exec "$uv" pip install --quiet --no-deps --require-hashes --python "$(command -v python)" \
+        --target /opt/torch --requirements "$wanted"
+fi
+"$uv" venv --quiet --python "$(command -v python)" /opt/limoflow
+"$uv" pip install --quiet --no-deps --require-hashes --python /opt/limoflow/bin/python --requirements "$wanted"
+[ "${2:-all}" = all ] || echo /opt/torch >"$(echo /opt/limoflow/lib/python3*/site-packages)/torch.pth"
+[ "$1" = triton ] || "$uv" pip install --quiet --no-deps --no-index \
     --python /opt/limoflow/bin/python /wheels/*.whl

@@ -6,13 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from limoflow.wiring.stack import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "deploy" / "docker" / "Dockerfile").read_text(encoding="utf-8")
-TARGETS = (*SERVICES, "triton", "cli")
+IMAGES = (*SERVICES, "triton", "triton-ngc", "kafka")
+TARGETS = (*IMAGES, "cli")
+LOCKED = (*SERVICES, "triton", "triton-ngc", "cli")
+# The trainer and Triton share a layer with torch.
+BESIDE_TORCH = ("trainer", "triton")
 
 
 def stages() -> dict[str, str]:
@@ -26,42 +29,55 @@ def pins(lock: str) -> dict[str, str]:
     return dict(re.findall(r"(?m)^([a-z0-9][a-z0-9._-]*)==(\S+)", text))
 
 
-def test_there_is_a_target_for_each_image_of_the_cluster():
+def test_there_is_a_target_for_each_image_of_the_cluster_and_an_image_for_each_target():
     used = set()
-    for path in (ROOT / "deploy" / "k8s" / "base").glob("*.yaml"):
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            pod = document.get("spec", {}).get("template", {}).get("spec", {})
-            used |= {container["image"] for container in pod.get("containers", [])}
+    for path in (ROOT / "deploy" / "k8s").rglob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        used |= set(re.findall(r"image: (limoflow/\S+)", text))
+        used |= {f"{name}:{tag}" for name, tag in re.findall(r"newName: (limoflow/\S+), newTag: ([^}\s]+)", text)}
     version = re.search(r'(?m)^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert version is not None
-    assert used == {f"limoflow/{name}:{version[1]}" for name in TARGETS if name != "cli"}
+    assert used == {f"limoflow/{name}:{version[1]}" for name in IMAGES}
     assert set(TARGETS) <= set(stages())
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_image_runs_its_service_from_its_own_lock(name):
+    part = " beside" if name in BESIDE_TORCH else ""
     assert f'ENTRYPOINT ["python", "-m", "services.{name}"]' in stages()[name]
-    assert f"RUN environment {name}\n" in stages()[f"{name}-environment"]
+    assert f"environment {name}{part}\n" in stages()[f"{name}-environment"]
     assert f"COPY --from={name}-environment /opt/limoflow /opt/limoflow" in stages()[name]
 
 
 def test_images_run_without_rights_and_without_build_tools():
     assert "USER 10001:10001" in stages()["runtime"]
+    assert re.findall(r"(?m)^USER (.+)$", stages()["torch"])[-1] == "10001:10001"
     for name in TARGETS:
         assert "/opt/build" not in stages()[name]
-        assert not re.search(r"(?m)^(USER|RUN) ", stages()[name])
+        assert not re.search(r"(?m)^RUN ", stages()[name])
+        assert set(re.findall(r"(?m)^USER (.+)$", stages()[name])) <= {"10001:10001"}
+
+
+def test_the_trainer_and_triton_agree_on_the_layer_that_they_share():
+    heavy = re.compile(r"torch|cuda-[a-z]+|nvidia-(?!pytriton)[a-z0-9-]+")
+    trainer, triton = (
+        {name: version for name, version in pins(lock).items() if heavy.fullmatch(name)} for lock in BESIDE_TORCH
+    )
+    assert "torch" in trainer
+    assert trainer == triton
 
 
 def test_no_address_of_a_registry_is_written_down():
     folders = (ROOT / "deploy" / "docker", ROOT / "deploy" / "k8s", ROOT / "requirements")
     for path in (one for folder in folders for one in folder.rglob("*") if one.is_file() and one.suffix != ".pyc"):
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r"--(extra-)?index-url|https?://", text), path
-    for image in re.findall(r"(?m)^(?:FROM|ARG PYTHON_IMAGE=)\s*(\S+)", DOCKERFILE):
+        # Addresses inside a cluster have one dot: service and namespace.
+        assert not re.search(r"--(extra-)?index-url|https?://(?![\w-]+\.[\w-]+:\d)", text), path
+    for image in re.findall(r"(?m)^(?:FROM |ARG \w+_IMAGE=)\s*(\S+)", DOCKERFILE):
         assert "." not in image.partition("/")[0].partition(":")[0], image
 
 
-@pytest.mark.parametrize("name", [*TARGETS, "build", "app"])
+@pytest.mark.parametrize("name", [*LOCKED, "build", "app"])
 def test_locks_have_hashes_and_belong_to_an_image(name):
     text = (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8")
     assert pins(name)

@@ -1,0 +1,1 @@
+"""What runs limoflow: images, Kubernetes, Kafka, Grafana, Prometheus."""

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Serves the model repository below LIMOFLOW_HOME with the server of NVIDIA's image.
+set -eu
+home="${LIMOFLOW_HOME:-/var/lib/limoflow}"
+python3 -c '
+import sys
+from pathlib import Path
+
+from models.repository import TEMPLATES, prepare
+
+home = Path(sys.argv[1])
+prepare(TEMPLATES, home / "triton", catalog_root=home)
+' "$home"
+export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+exec tritonserver --model-repository="$home/triton" \
+    --model-control-mode=explicit --load-model='*' --exit-timeout-secs=10 --disable-auto-complete-config \
+    --http-address=0.0.0.0 --http-port=8000 --grpc-address=0.0.0.0 --grpc-port=8001 \
+    --metrics-address=0.0.0.0 --metrics-port=8002

@@ -1,0 +1,132 @@
+"""One workload a service: account, pods, Service for scrapes, disruption budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.k8s.common import HOME, PORT, USER, VERSION, Manifest, labels, manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One service on Kubernetes.
+
+    Attributes
+    ----------
+    stateful : bool
+        Whether its transactional id must stay the same after a restart: a StatefulSet keeps the pod's name.
+    home : bool
+        Whether it reads or writes the shared folder (lake, releases, adapters).
+    cpu, memory : tuple of str
+        Request and limit.
+    grace_s : int
+        Seconds from SIGTERM to SIGKILL.
+    """
+
+    name: str
+    stateful: bool
+    home: bool
+    replicas: int
+    cpu: tuple[str, str]
+    memory: tuple[str, str]
+    grace_s: int = 60
+
+
+# Memory: what `make test-k8s` shows of each pod after the demo, with room; docs/operate/scale.md has the figures.
+WORKLOADS = (
+    Workload("ingestor", True, True, 1, ("250m", "1"), ("128Mi", "512Mi")),
+    Workload("generator", False, False, 2, ("250m", "1"), ("128Mi", "512Mi")),
+    Workload("verifier", False, False, 2, ("500m", "2"), ("192Mi", "1Gi")),
+    Workload("scorer", False, False, 2, ("250m", "1"), ("128Mi", "512Mi")),
+    # Pools of open windows are in memory: 100,000 samples of a few kB for each.
+    Workload("selector", True, False, 2, ("500m", "2"), ("512Mi", "2Gi")),
+    Workload("exporter", True, True, 1, ("250m", "1"), ("128Mi", "1Gi")),
+    Workload("trainer", True, True, 1, ("1", "4"), ("1Gi", "8Gi"), 120),
+)
+
+
+def workload_manifests(workload: Workload) -> list[Manifest]:
+    """Return the account, the workload, its metrics Service and its disruption budget."""
+    name, selector = workload.name, {"matchLabels": labels(workload.name)}
+    template = {"metadata": {"labels": labels(name)}, "spec": _pod(workload)}
+    spec: Manifest = {"replicas": workload.replicas, "selector": selector, "template": template}
+    if workload.stateful:
+        spec |= {"serviceName": name, "podManagementPolicy": "Parallel"}
+    metrics = {
+        "clusterIP": "None",
+        "publishNotReadyAddresses": True,
+        "selector": labels(name),
+        "ports": [{"name": "http", "port": PORT, "targetPort": "http"}],
+    }
+    return [
+        manifest("v1", "ServiceAccount", name, None, automountServiceAccountToken=False),
+        manifest("apps/v1", "StatefulSet" if workload.stateful else "Deployment", name, spec),
+        manifest("v1", "Service", name, metrics),
+        manifest("policy/v1", "PodDisruptionBudget", name, {"maxUnavailable": 1, "selector": selector}),
+    ]
+
+
+def _pod(workload: Workload) -> Manifest:
+    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
+    if workload.home:
+        volumes.append({"name": "home", "persistentVolumeClaim": {"claimName": "limoflow-home"}})
+    return {
+        "serviceAccountName": workload.name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": workload.grace_s,
+        "topologySpreadConstraints": [
+            _spread(key, workload.name) for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+        ],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(workload)],
+        "volumes": volumes,
+    }
+
+
+def _spread(key: str, name: str) -> Manifest:
+    return {
+        "maxSkew": 1,
+        "topologyKey": key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": labels(name)},
+    }
+
+
+def _container(workload: Workload) -> Manifest:
+    mounts: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - a volume of the pod's own
+    mounts += [{"name": "home", "mountPath": HOME}] if workload.home else []
+    return {
+        "name": workload.name,
+        "image": f"limoflow/{workload.name}:{VERSION}",
+        "envFrom": [
+            {"configMapRef": {"name": "limoflow"}},
+            {"secretRef": {"name": "limoflow-credentials", "optional": True}},
+        ],
+        "env": [{"name": "LIMOFLOW_INSTANCE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "ports": [{"name": "http", "containerPort": PORT}],
+        "livenessProbe": _probe("/healthz", periodSeconds=10, failureThreshold=3),
+        "readinessProbe": _probe("/readyz", periodSeconds=5, failureThreshold=2),
+        "startupProbe": _probe("/healthz", periodSeconds=2, failureThreshold=60),
+        "resources": {
+            "requests": {"cpu": workload.cpu[0], "memory": workload.memory[0]},
+            "limits": {"cpu": workload.cpu[1], "memory": workload.memory[1]},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": mounts,
+    }
+
+
+def _probe(path: str, **timing: int) -> Manifest:
+    return {"httpGet": {"path": path, "port": "http"}, "timeoutSeconds": 5, **timing}

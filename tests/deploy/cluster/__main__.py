@@ -1,0 +1,28 @@
+"""`python -m tests.deploy.cluster`: the laptop overlay on a real node; says why where that cannot be."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.deploy.cluster.place import missing
+from tests.deploy.cluster.scenario import run, say
+
+
+def main() -> int:
+    """Run the scenario and return the exit code; 0 also where it is skipped."""
+    parser = argparse.ArgumentParser(prog="python -m tests.deploy.cluster", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1200, help="rows of the demo lake (at least 600)")
+    parser.add_argument("--target", type=int, default=150, help="rows of a release")
+    parser.add_argument("--seed", type=int, default=7, help="which pods are deleted")
+    chosen = parser.parse_args()
+    reason = missing(node=True)
+    if reason is not None:
+        say(f"skipped: {reason}")
+        return 0
+    run(chosen.rows, chosen.target, chosen.seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Builds the project's images from its own Dockerfile, without a registry: Debian stands in for the base images."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.deploy.cluster.place import ROOT, folder
+
+DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
+# What each argument of the Dockerfile names, as Debian packages.
+BASES = {
+    "PYTHON_IMAGE": ("python3", "python3-venv", "libpython3.11", "ca-certificates"),
+    "JAVA_IMAGE": ("openjdk-17-jre-headless",),
+    "MAVEN_IMAGE": ("openjdk-17-jdk-headless", "maven", "ca-certificates"),
+}
+# How this machine reaches its package mirrors; the containers of the build see the same.
+CLIENT_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/java/cacerts", "/etc/pip.conf", "/etc/hosts")
+
+
+def buildah(*arguments: str, **options: object) -> str:
+    """Run buildah on the folder's own storage and return what it prints.
+
+    Raises
+    ------
+    RuntimeError
+        When it fails; the message has the end of its output.
+    """
+    environment = {**os.environ, "STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot"}
+    environment["TMPDIR"] = str(folder() / "tmp")
+    Path(environment["TMPDIR"]).mkdir(parents=True, exist_ok=True)
+    places = ("--root", str(folder() / "storage"), "--runroot", str(folder() / "storage-run"))
+    done = subprocess.run(
+        ["buildah", *places, *arguments], env=environment, capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    if done.returncode:
+        raise RuntimeError(f"buildah {' '.join(arguments)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return done.stdout.strip()
+
+
+def base_names() -> dict[str, str]:
+    """Return the default of each base argument of the Dockerfile."""
+    found = dict(re.findall(r"(?m)^ARG (\w+_IMAGE)=(\S+)$", DOCKERFILE.read_text(encoding="utf-8")))
+    return {argument: name for argument, name in found.items() if argument in BASES}
+
+
+def ensure_bases() -> None:
+    """Make the base images that the storage does not hold (about a minute each, once)."""
+    there = buildah("images", "--format", "{{.Name}}:{{.Tag}}", "--noheading").splitlines()
+    for argument, name in base_names().items():
+        if f"docker.io/library/{name}" not in there:
+            _make_base(f"docker.io/library/{name}", BASES[argument])
+
+
+def _make_base(name: str, packages: tuple[str, ...]) -> None:
+    with tempfile.TemporaryDirectory(dir=folder()) as scratch:
+        root = Path(scratch) / "root"
+        subprocess.run(
+            ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", "bookworm", str(root)],
+            check=True,
+        )
+        if (root / "usr/bin/python3").exists():
+            (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
+        for unneeded in ("var/cache/apt", "usr/share/doc", "usr/share/locale"):
+            shutil.rmtree(root / unneeded, ignore_errors=True)
+        container = buildah("from", "scratch")
+        try:
+            buildah("add", "--quiet", container, str(root), "/")
+            buildah("commit", "--quiet", container, name)
+        finally:
+            buildah("rm", container)
+
+
+def build(target: str, tag: str) -> None:
+    """Build one target of the Dockerfile; what has not changed comes from the storage."""
+    volumes = [f"--volume={path}:{path}:ro" for path in CLIENT_FILES if Path(path).exists()]
+    arguments = ("--pull-never", "--layers", "--quiet", f"--target={target}", f"--tag={tag}", "--format=oci")
+    buildah("bud", *arguments, *volumes, f"--file={DOCKERFILE}", str(ROOT))
+
+
+def save(tags: list[str], archive: Path) -> None:
+    """Write images into one archive, in which layers that several have in common lie once."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=archive.parent) as layout:
+        for tag in tags:
+            buildah(
+                "push",
+                "--quiet",
+                "--compression-format=zstd",
+                "--compression-level=1",
+                tag,
+                f"oci:{layout}:docker.io/{tag}",
+            )
+        subprocess.run(["tar", "-C", layout, "-cf", str(archive), "."], check=True)

@@ -1,0 +1,121 @@
+"""Topics, rights and scaling against schemas/topics.yaml, and topics.yaml against what the services read."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+from limoflow.stream.types import Input
+from limoflow.wiring.stack import SERVICES
+from schemas.topics import dead_letters_of, topics
+from tests.deploy.documents import named, overlay, workloads, written
+
+STRIMZI = written("components/kafka-strimzi")
+SCALING = written("components/autoscaling")
+
+
+def allowed(service: str, operation: str, kind: str = "topic") -> set[str]:
+    """Names of the resources on which a service has a right, `describe everything` left out."""
+    rules = named(STRIMZI, "KafkaUser")[f"limoflow-{service}"]["spec"]["authorization"]["acls"]
+    return {
+        rule["resource"]["name"]
+        for rule in rules
+        if rule["resource"]["type"] == kind and operation in rule["operations"]
+    }
+
+
+def inputs_of(service: str) -> set[str]:
+    """Topics that the tasks of a service read, as its code says."""
+    found: set[str] = set()
+    package = importlib.import_module(f"services.{service}")
+    for module in pkgutil.iter_modules(package.__path__, f"services.{service}."):
+        specification = importlib.util.find_spec(module.name)
+        if "Input(" not in Path(str(specification and specification.origin)).read_text(encoding="utf-8"):
+            continue
+        for _, one in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            stated = getattr(one, "inputs", None)
+            if isinstance(stated, tuple) and all(isinstance(part, Input) for part in stated):
+                found |= {part.topic for part in stated}
+    return found
+
+
+def test_topics_agree_with_the_contract():
+    generated = named(STRIMZI, "KafkaTopic")
+    assert set(generated) == set(topics())
+    data = named(overlay("production"), "ConfigMap")["limoflow"]["data"]
+    for name, topic in topics().items():
+        spec = generated[name]["spec"]
+        assert spec["partitions"] == (
+            int(data["LIMOFLOW_KAFKA_PARTITIONS"]) if topic.partitions == "work" else topic.partitions
+        )
+        assert spec["replicas"] == int(data["LIMOFLOW_KAFKA_REPLICATION_FACTOR"])
+        assert (spec["config"]["cleanup.policy"] == "compact") == (topic.retention == "compact")
+        if topic.retention != "compact":
+            assert spec["config"]["retention.ms"] == topic.retention * 3_600_000
+
+
+def test_there_is_a_user_for_each_service_and_its_password_reaches_it_alone():
+    assert set(named(STRIMZI, "KafkaUser")) == {f"limoflow-{name}" for name in (*SERVICES, "cli", "scaler")}
+    for name, workload in workloads(overlay("production")).items():
+        if name in SERVICES:
+            (container,) = workload["spec"]["template"]["spec"]["containers"]
+            environment = {one["name"]: one for one in container["env"]}
+            assert environment["LIMOFLOW_KAFKA_SASL_USERNAME"]["value"] == f"limoflow-{name}"
+            reference = environment["LIMOFLOW_KAFKA_SASL_PASSWORD"]["valueFrom"]["secretKeyRef"]
+            assert reference == {"name": f"limoflow-{name}", "key": "password"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_may_do_what_the_contract_says_and_no_more(service: str):
+    assert allowed(service, "Read") == {name for name, topic in topics().items() if service in topic.consumers}
+    assert allowed(service, "Write") == {name for name, topic in topics().items() if service in topic.producers}
+    assert dead_letters_of(service) in allowed(service, "Write")
+    assert allowed(service, "Write", "transactionalId") == {service}
+    assert allowed(service, "Read", "group") == {service, "limoflow-"}
+    assert "All" not in str(named(STRIMZI, "KafkaUser")[f"limoflow-{service}"])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_contract_knows_what_a_service_reads(service: str):
+    assert inputs_of(service) <= {name for name, topic in topics().items() if service in topic.consumers}
+
+
+def test_tasks_are_found():
+    assert {"samples.scored", "releases"} <= inputs_of("selector")
+
+
+def test_the_command_line_reads_every_topic_that_it_audits_and_explains():
+    assert {name for name in topics() if name.startswith(("samples.", "dlq."))} <= allowed("cli", "Read")
+
+
+def test_scaling_stops_at_the_partitions_and_starts_from_nothing_for_the_trainer():
+    objects = named(SCALING, "ScaledObject")
+    partitions = {name: one["spec"]["partitions"] for name, one in named(STRIMZI, "KafkaTopic").items()}
+    found = workloads(overlay("production"))
+    for name in set(objects) - {"triton"}:
+        spec = objects[name]["spec"]
+        (trigger,) = spec["triggers"]
+        topic = trigger["metadata"]["topic"]
+        assert name in topics()[topic].consumers
+        assert trigger["metadata"]["consumerGroup"] == name
+        assert spec["maxReplicaCount"] == partitions[topic]
+        assert spec["scaleTargetRef"]["kind"] == found[name]["kind"]
+        assert "replicas" not in found[name]["spec"], f"{name}: two would set the number of its pods"
+    assert {name for name, one in objects.items() if one["spec"]["minReplicaCount"] == 0} == {"trainer"}
+
+
+def test_what_the_scaler_signs_in_with_is_there():
+    documents = overlay("production")
+    (authentication,) = named(documents, "TriggerAuthentication").values()
+    for reference in authentication["spec"]["configMapTargetRef"]:
+        assert reference["key"] in named(documents, "ConfigMap")[reference["name"]]["data"]
+    (password,) = [one for one in authentication["spec"]["secretTargetRef"] if one["parameter"] == "password"]
+    assert password["name"] in named(documents, "KafkaUser")
+    for scaled in named(documents, "ScaledObject").values():
+        for trigger in scaled["spec"]["triggers"]:
+            assert trigger["type"] != "kafka" or trigger["authenticationRef"]["name"] == "kafka"

@@ -1,0 +1,59 @@
+"""The commands in docs/operate name what there is: folders, targets, subcommands, workloads."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+from typer.main import get_command
+
+from limoflow.cli.main import app
+from tests.deploy.cluster.place import ROOT
+from tests.deploy.documents import built, named, overlay, workloads
+from tests.deploy.test_images import TARGETS
+
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "operate").glob("*.md")}
+TEXT = "\n".join(PAGES.values())
+
+
+def commands() -> list[str]:
+    """Indented lines, and what stands between backticks."""
+    return re.findall(r"(?m)^    (\S.*)$", TEXT) + re.findall(r"`([^`\n]+)`", TEXT)
+
+
+def all_of(pattern: str) -> set[str]:
+    return {found for command in commands() for found in re.findall(pattern, command)}
+
+
+def test_every_page_is_listed_and_every_link_leads_somewhere():
+    for name in PAGES:
+        assert name == "README.md" or f"]({name})" in PAGES["README.md"]
+    for name in re.findall(r"\]\(([^)#]+)\)", TEXT):
+        assert (ROOT / "docs" / "operate" / name).exists(), name
+
+
+def test_folders_and_files_exist():
+    for path in all_of(r"(?:-k|--file) (deploy/\S+)") | all_of(r"^((?:deploy|benchmarks|docs)/[\w./-]+)$"):
+        assert (ROOT / path).exists(), path
+
+
+def test_targets_of_images_and_of_make_exist():
+    images = all_of(r"--target (\w[\w-]*)") | set(" ".join(all_of(r"for name in ([\w -]+); do")).split())
+    assert images <= set(TARGETS)
+    assert {*TARGETS} - {"cli"} <= images, "an image that install.md does not build"
+    made = all_of(r"^make ([\w-]+)$")
+    assert made <= set(re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8")))
+
+
+def test_subcommands_exist():
+    known = get_command(app)
+    for words in all_of(r"^limoflow ([a-z]+(?: [a-z]+)?)"):
+        first, _, second = words.partition(" ")
+        command = known.commands[first]  # type: ignore[attr-defined]
+        assert not second or second in command.commands, words
+
+
+def test_workloads_exist():
+    known = workloads(overlay("laptop"))
+    assert all_of(r"\b(?:deployment|statefulset)/([\w-]+)") | all_of(r"app.kubernetes.io/name=(\w+)") <= set(known)
+    assert all_of(r"\bjob/([\w-]+)") == set(named(list(yaml.safe_load_all(built("jobs/demo"))), "Job"))
