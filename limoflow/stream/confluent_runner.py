@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from confluent_kafka import TopicPartition as KafkaPosition
 
 from limoflow.errors import DependencyUnavailable, InvariantBroken, UsageError
 from limoflow.stream.broadcast import BroadcastReader
+from limoflow.stream.dead_letters import PREFIX
 from limoflow.stream.job_thread import JobThread
 from limoflow.stream.kafka_errors import connect, quiet, to_record, unreachable
 from limoflow.stream.observer import SilentObserver, StreamObserver
@@ -20,9 +21,13 @@ from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.signals import stop_on_signals
 from limoflow.stream.task_feed import TaskFeed
+from limoflow.stream.tracer import StreamTracer
 from limoflow.stream.transaction import TransactionAborted, TransactionalWriter
 from limoflow.stream.types import Emit, Interruptible, Record, Task, TopicPartition
+from schemas.headers import header_text
+from schemas.topics import dead_letters_of
 
+_DEAD = dead_letters_of("")
 _TICK_S = 0.2
 _GATHER_S = 0.01
 _LONG_JOB_S = 1.0
@@ -47,6 +52,8 @@ class TaskRunner:
         Records given to `process` at most.
     drain_s : float
         How long a stop waits for the batch in hand.
+    tracer : StreamTracer, optional
+        None records nothing.
     on_ready : callable, optional
         Called once, when the broadcast topics are read and the state is rebuilt.
     """
@@ -62,7 +69,9 @@ class TaskRunner:
         observer: StreamObserver | None = None,
         policy: RetryPolicy | None = None,
         on_ready: Callable[[], None] | None = None,
+        tracer: StreamTracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._task = task
         self._broker = broker
         self._instance = instance
@@ -166,11 +175,22 @@ class TaskRunner:
             return
         if self._pending:
             batch, self._pending = self._pending, []
-            self._transact(lambda: self._task.process(batch))
+            self._transact(lambda: self._processed(batch))
         if time.monotonic() >= self._next_tick:
-            written = self._transact(self._task.tick)
+            written = self._transact(self._ticked)
             self._next_tick = time.monotonic() + (0 if written else _TICK_S)
         self._tell_lag()
+
+    def _processed(self, batch: list[Record]) -> Iterable[Emit]:
+        """Process a batch; runs in the thread of jobs."""
+        if self._tracer is None:
+            return self._task.process(batch)
+        return self._tracer.processing(self._task.name, batch, self._task.process)
+
+    def _ticked(self) -> Iterable[Emit]:
+        """Do what is due without input; samples that enter here begin their traces."""
+        emits = self._task.tick()
+        return emits if self._tracer is None else map(self._tracer.entering(self._task.name), emits)
 
     def _receive(self) -> None:
         """Fetch what has come, a full batch if it is there, and restore from what was committed before."""
@@ -229,7 +249,7 @@ class TaskRunner:
 
     def _transact(self, job: Callable[[], Iterable[Emit]]) -> int:
         began = time.perf_counter()
-        written = self._job(lambda: self._writer.write(job()))
+        written = self._job(lambda: self._writer.write(self._counted(job())))
         positions = self._feed.positions if written else self._feed.uncommitted()
         if not written and not positions:
             return 0
@@ -252,6 +272,14 @@ class TaskRunner:
         if any(not added for added, _ in self._changes):
             self._writer.abort()
             raise TransactionAborted(f"partitions of {self._task.name!r} went to another worker during a batch")
+
+    def _counted(self, emits: Iterable[Emit]) -> Iterator[Emit]:
+        for emit in emits:
+            if emit.topic.startswith(_DEAD):
+                self._observer.dead_lettered(
+                    self._task.name, header_text(emit.headers, f"{PREFIX}errorclass") or "unknown"
+                )
+            yield emit
 
     def _job(self, job: Callable[[], T]) -> T:
         """Run a method of the task; when it takes long, keep the membership of the group by polling.
