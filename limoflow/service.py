@@ -16,8 +16,10 @@ from limoflow.layer import LayerResult
 from limoflow.observe.health import HealthServer
 from limoflow.observe.logs import configure_logs
 from limoflow.observe.metrics import Metrics
+from limoflow.observe.tracing import tracing
 from limoflow.settings import ServiceSettings
 from limoflow.stream.settings import BrokerSettings
+from limoflow.stream.tracer import StreamTracer
 from limoflow.stream.types import Stage, Task, Transport
 from schemas.run import Run
 from schemas.sample import Sample
@@ -44,15 +46,29 @@ class ServiceContext:
     transport: Transport
     metrics: Metrics
     resources: ExitStack
+    tracer: StreamTracer | None = None
 
     def count(self, _sample: Sample, _run: Run, result: LayerResult) -> None:
         """Count what a layer made of a sample."""
         if self.name == "scorer":
             for passed in result.passed:
                 self.metrics.scored(passed)
+                self.metrics.drifted(passed)
+        if self.name == "verifier":
+            for sample in (*result.passed, *(rejection.sample for rejection in result.rejected)):
+                self.metrics.verified(sample)
         self.metrics.passed(self.name, len(result.passed))
         for rejection in result.rejected:
             self.metrics.rejected(self.name, rejection.reason)
+
+    def model_request(self, model: str, seconds: float, error_class: str | None = None) -> None:
+        """Take the time of one request to a chat endpoint, and its error where it failed."""
+        self.metrics.model_request(model, seconds, error_class)
+
+    def chat_used(self, model: str, prompt_tokens: int, completion_tokens: int) -> None:
+        """Count the tokens of one answered chat request, and its cost by `LIMOFLOW_CHAT_PRICES`."""
+        cost = self.settings.chat_cost(model, prompt_tokens, completion_tokens)
+        self.metrics.chat(model, prompt_tokens, completion_tokens, cost)
 
 
 class Runner(Protocol):
@@ -78,7 +94,15 @@ def serve_stage(name: str, build: Callable[[ServiceContext], Stage]) -> int:
         from limoflow.stream.faust_runner import StageRunner
 
         stage = build(context)
-        return [StageRunner(stage, context.broker, in_flight=context.settings.in_flight, observer=context.metrics)]
+        return [
+            StageRunner(
+                stage,
+                context.broker,
+                in_flight=context.settings.in_flight,
+                observer=context.metrics,
+                tracer=context.tracer,
+            )
+        ]
 
     return _serve(name, runners)
 
@@ -90,7 +114,13 @@ def serve_tasks(name: str, build: Callable[[ServiceContext], Sequence[Task]]) ->
         from limoflow.stream.confluent_runner import TaskRunner
 
         return [
-            TaskRunner(task, context.broker, instance=context.settings.instance, observer=context.metrics)
+            TaskRunner(
+                task,
+                context.broker,
+                instance=context.settings.instance,
+                observer=context.metrics,
+                tracer=context.tracer,
+            )
             for task in build(context)
         ]
 
@@ -105,6 +135,7 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
     configure_logs(name, settings.instance, level=settings.log_level)
     log = structlog.stdlib.get_logger(name)
     metrics, runners = Metrics(), list[Runner]()
+    metrics.chat_budget(settings.chat_budget)
     with ExitStack() as resources:
         resources.enter_context(
             HealthServer(settings.http_host, settings.http_port, lambda: _readiness(runners), metrics.registry)
@@ -113,7 +144,8 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
         resources.callback(transport.close)
         try:
             transport.ensure_topics()
-            runners += build(ServiceContext(name, settings, broker, transport, metrics, resources))
+            tracer = resources.enter_context(tracing(name, settings.instance))
+            runners += build(ServiceContext(name, settings, broker, transport, metrics, resources, tracer))
             log.info("started", brokers=broker.bootstrap_servers)
             code = _run_together(runners)
         except LimoflowError as error:

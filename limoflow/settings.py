@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+Price = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
 
 class ServiceSettings(BaseSettings):
     """Settings of one service process, from `LIMOFLOW_*`.
@@ -22,6 +24,11 @@ class ServiceSettings(BaseSettings):
         host:port of Triton's gRPC endpoint.
     in_flight : int
         Samples that a stream service handles at the same time.
+    chat_prices : mapping
+        Dollars for a million prompt tokens and a million completion tokens, by model, such as
+        ``{"judge": [0.5, 1.5]}``; a model that is not named costs nothing. For metrics and alerts only.
+    chat_budget : float
+        Dollars that chat requests may cost in 24 hours before an alert; 0 for no bound.
     """
 
     model_config = SettingsConfigDict(env_prefix="LIMOFLOW_", extra="ignore")
@@ -33,6 +40,13 @@ class ServiceSettings(BaseSettings):
     triton_url: str = "127.0.0.1:8001"
     in_flight: Annotated[int, Field(gt=0, le=4096)] = 64
     home: Path = Path(".limoflow")
+    chat_prices: dict[str, tuple[Price, Price]] = Field(default_factory=dict)
+    chat_budget: Price = 0.0
+
+    def chat_cost(self, model: str, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return the dollars that one answered chat request cost."""
+        price_in, price_out = self.chat_prices.get(model, (0.0, 0.0))
+        return (prompt_tokens * price_in + completion_tokens * price_out) / 1e6
 
 
 class Home:

@@ -17,7 +17,7 @@ from aiolimiter import AsyncLimiter
 from httpx_aiohttp import AiohttpTransport
 
 from limoflow.errors import ChatRequestError, DeadlineExceeded, DependencyUnavailable
-from limoflow.inference.chat_types import ChatAnswer, ChatMessage, ChatSettings, Usage
+from limoflow.inference.chat_types import ChatAnswer, ChatMessage, ChatObserver, ChatSettings, Usage
 
 CHARACTERS_PER_TOKEN = 3
 LONGEST_BACKOFF = 30.0
@@ -52,6 +52,8 @@ class ChatClient:
         The endpoint.
     usage : Usage, optional
         Where to count; shared where several clients count together.
+    observer : ChatObserver, optional
+        Hears of every attempt, and of the tokens of every answer.
 
     Raises
     ------
@@ -59,7 +61,10 @@ class ChatClient:
         If the environment variable of the key is not set.
     """
 
-    def __init__(self, settings: ChatSettings, usage: Usage | None = None) -> None:
+    def __init__(
+        self, settings: ChatSettings, usage: Usage | None = None, observer: ChatObserver | None = None
+    ) -> None:
+        self._observer = observer
         self.usage = usage or Usage()
         self._settings = settings
         self._key = settings.api_key()
@@ -111,12 +116,28 @@ class ChatClient:
         body = self._body(messages)
         async with AsyncExitStack() as rates:
             await self._wait_for_rates(messages, rates)
-            response = await self._post(body)
-        self._check_status(response)
-        answer = self._read(response)
+            answer = await self._observed(body)
         cost = answer.prompt_tokens * self._settings.price_in + answer.completion_tokens * self._settings.price_out
         self.usage.add(answer.prompt_tokens, answer.completion_tokens, cost / 1e6)
+        if self._observer is not None:
+            self._observer.chat_used(self._settings.model, answer.prompt_tokens, answer.completion_tokens)
         return answer
+
+    async def _observed(self, body: bytes) -> ChatAnswer:
+        began, failure = time.perf_counter(), None
+        try:
+            response = await self._post(body)
+            self._check_status(response)
+            return self._read(response)
+        except _TryAgain as again:
+            failure = type(again.failure).__name__
+            raise
+        except Exception as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            if self._observer is not None:
+                self._observer.model_request(self._settings.model, time.perf_counter() - began, failure)
 
     async def _wait_for_rates(self, messages: Sequence[ChatMessage], rates: AsyncExitStack) -> None:
         if self._requests is not None:

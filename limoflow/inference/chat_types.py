@@ -57,6 +57,18 @@ class Usage:
         self.cost += cost
 
 
+class ChatObserver(Protocol):
+    """Hears of requests to chat endpoints."""
+
+    def model_request(self, model: str, seconds: float, error_class: str | None = None) -> None:
+        """Hear of one attempt."""
+        ...
+
+    def chat_used(self, model: str, prompt_tokens: int, completion_tokens: int) -> None:
+        """Hear of the tokens of one answered request."""
+        ...
+
+
 class Chat(Protocol):
     """A chat endpoint.
 

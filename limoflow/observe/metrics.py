@@ -6,11 +6,16 @@ values without bound: never a run, a window, a sample or a text.
 
 from __future__ import annotations
 
+import collections
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from limoflow.observe.drift import DriftWatch
+from limoflow.observe.trace_context import exemplar
+from schemas.release import Release
 from schemas.sample import AdvancedAssessment, Evaluations, Sample
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -150,6 +155,49 @@ INGESTED_BYTES = Definition(
 INGESTED_FILES = Definition(
     "limoflow_ingested_files_total", "counter", "files", "Source files read to their end.", ("format",)
 )
+VERDICTS = Definition(
+    "limoflow_check_verdicts_total",
+    "counter",
+    "verdicts",
+    "Verdicts of the verifier's checks (pass, fail, unknown, timeout).",
+    ("check", "verdict"),
+)
+CHECK_TIME = Definition(
+    "limoflow_check_seconds", "histogram", "seconds", "Time of one check of one sample.", ("check",), _LATENCY
+)
+DISAGREEMENTS = Definition(
+    "limoflow_check_disagreements_total",
+    "counter",
+    "samples",
+    "Samples on which the checks disagree: at least one says pass and at least one says fail.",
+)
+CANARIES = Definition(
+    "limoflow_judge_canaries_total",
+    "counter",
+    "canaries",
+    "Items with a known verdict that were put to a judge, by whether it answered right or wrong.",
+    ("model", "outcome"),
+)
+REFUSALS = Definition(
+    "limoflow_generation_refusals_total",
+    "counter",
+    "samples",
+    "Children that a strategy did not make, by reason.",
+    ("strategy", "reason"),
+)
+DRIFT = Definition(
+    "limoflow_score_drift_index",
+    "gauge",
+    "index",
+    "Population stability index of a score: the newest window of a run against its first; 0.1 is little, 0.25 much.",
+    ("score",),
+)
+CHAT_BUDGET = Definition(
+    "limoflow_chat_budget_dollars",
+    "gauge",
+    "dollars",
+    "What chat requests may cost in 24 hours (LIMOFLOW_CHAT_BUDGET); 0 where there is no bound.",
+)
 WINDOW_AGE = Definition(
     "limoflow_oldest_window_age_seconds",
     "gauge",
@@ -159,6 +207,18 @@ WINDOW_AGE = Definition(
 RELEASES = Definition("limoflow_releases_total", "counter", "releases", "Windows closed with a release.")
 SHORTFALL = Definition(
     "limoflow_release_shortfall_rows", "gauge", "rows", "Rows that the newest release lacks to its target."
+)
+RELEASE_DIVERSITY = Definition(
+    "limoflow_release_diversity_ratio",
+    "gauge",
+    "ratio",
+    "Mean distance of the newest release's rows to the nearest row chosen before: 1 - cosine, in [0, 1].",
+)
+RELEASE_COVERAGE = Definition(
+    "limoflow_release_coverage_ratio",
+    "gauge",
+    "ratio",
+    "Share of the strata with a quota from which the newest release has as many rows as the quota asks.",
 )
 EXPORTS = Definition("limoflow_exports_total", "counter", "releases", "Releases exported to a complete folder.")
 EXPORTED_ROWS = Definition("limoflow_exported_rows_total", "counter", "rows", "Rows of exported releases.")
@@ -189,12 +249,21 @@ DEFINITIONS: tuple[Definition, ...] = (
     BREAKER,
     CHAT_TOKENS,
     CHAT_COST,
+    CHAT_BUDGET,
+    VERDICTS,
+    CHECK_TIME,
+    DISAGREEMENTS,
+    CANARIES,
+    REFUSALS,
+    DRIFT,
     INGESTED_ROWS,
     INGESTED_BYTES,
     INGESTED_FILES,
     WINDOW_AGE,
     RELEASES,
     SHORTFALL,
+    RELEASE_DIVERSITY,
+    RELEASE_COVERAGE,
     EXPORTS,
     EXPORTED_ROWS,
     EXPORT_TIME,
@@ -237,7 +306,7 @@ class StreamMetrics:
     def handled(self, stage: str, outcome: str, seconds: float) -> None:
         """Count one finished record and the time it took."""
         self._handled.labels(stage, outcome).inc()
-        self._handling.labels(stage).observe(seconds)
+        self._handling.labels(stage).observe(seconds, exemplar())
 
     def retried(self, stage: str, error_class: str) -> None:
         """Count one failed attempt that is tried again."""
@@ -269,10 +338,11 @@ class ModelMetrics:
         self._breaker_state = _gauge(registry, BREAKER)
         self._chat_tokens = _counter(registry, CHAT_TOKENS)
         self._chat_cost = _counter(registry, CHAT_COST)
+        self._chat_budget = _gauge(registry, CHAT_BUDGET)
 
     def model_request(self, model: str, seconds: float, error_class: str | None = None) -> None:
         """Take the time of one request, and its error where it failed."""
-        self._model_requests.labels(model).observe(seconds)
+        self._model_requests.labels(model).observe(seconds, exemplar())
         if error_class is not None:
             self._model_errors.labels(model, error_class).inc()
 
@@ -285,6 +355,25 @@ class ModelMetrics:
         self._chat_tokens.labels(model, "prompt").inc(prompt_tokens)
         self._chat_tokens.labels(model, "completion").inc(completion_tokens)
         self._chat_cost.labels(model).inc(cost_dollars)
+
+    def chat_budget(self, dollars: float) -> None:
+        """Set what chat requests may cost in 24 hours; 0 for no bound."""
+        self._chat_budget.set(dollars)
+
+
+def scores_of(sample: Sample) -> dict[str, float]:
+    """Return the scores that a sample has, by the short names that the metrics use; `ifd` is the ratio of losses."""
+    evaluations = sample.metadata.evaluations or Evaluations()
+    assessment = sample.metadata.advanced_assessment or AdvancedAssessment()
+    values = {
+        "complexity": evaluations.instruction_complexity,
+        "quality": evaluations.response_quality,
+        "depth": evaluations.reasoning_depth,
+        "safety": evaluations.safety_score,
+        "answer_match": assessment.answer_match,
+        "ifd": assessment.ifd.ratio if assessment.ifd is not None else None,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class FunnelMetrics:
@@ -311,20 +400,51 @@ class FunnelMetrics:
 
     def scored(self, sample: Sample) -> None:
         """Enter the scores that a sample has into their distributions."""
-        evaluations = sample.metadata.evaluations or Evaluations()
-        assessment = sample.metadata.advanced_assessment or AdvancedAssessment()
-        values = {
-            "complexity": evaluations.instruction_complexity,
-            "quality": evaluations.response_quality,
-            "depth": evaluations.reasoning_depth,
-            "safety": evaluations.safety_score,
-            "answer_match": assessment.answer_match,
-        }
-        for name, value in values.items():
-            if value is not None:
+        for name, value in scores_of(sample).items():
+            if name == "ifd":
+                self._ifd.observe(value)
+            else:
                 self._scores.labels(name).observe(value)
-        if assessment.ifd is not None and assessment.ifd.ratio is not None:
-            self._ifd.observe(assessment.ifd.ratio)
+
+
+class QualityMetrics:
+    """What checks, judges and strategies say, and how scores move."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._verdicts = _counter(registry, VERDICTS)
+        self._check_time = _histogram(registry, CHECK_TIME)
+        self._disagreements = _counter(registry, DISAGREEMENTS)
+        self._canaries = _counter(registry, CANARIES)
+        self._refusals = _counter(registry, REFUSALS)
+        self._drift_index = _gauge(registry, DRIFT)
+        self._drift = DriftWatch()
+
+    def verified(self, sample: Sample) -> None:
+        """Count the verdicts of the checks on a sample, and whether they disagree."""
+        verification = sample.metadata.verification
+        results = verification.results if verification is not None else {}
+        for check, result in results.items():
+            self._verdicts.labels(check, result.verdict).inc()
+            if result.seconds is not None:
+                self._check_time.labels(check).observe(result.seconds, exemplar())
+        if {"pass", "fail"} <= {result.verdict for result in results.values()}:
+            self._disagreements.inc()
+
+    def canary(self, model: str, right: bool) -> None:
+        """Count one item of known verdict that was put to a judge."""
+        self._canaries.labels(model, "right" if right else "wrong").inc()
+
+    def not_generated(self, strategy: str, reason: str) -> None:
+        """Count one child that a strategy did not make; the reason is a short stable word."""
+        self._refusals.labels(strategy, reason).inc()
+
+    def drifted(self, sample: Sample) -> None:
+        """Hold a scored sample's scores against those of its run's first window."""
+        lineage = sample.lineage
+        for name, value in scores_of(sample).items():
+            index = self._drift.take(lineage.run_id, lineage.window, name, value)
+            if index is not None:
+                self._drift_index.labels(name).set(index)
 
 
 class DataMetrics:
@@ -337,6 +457,8 @@ class DataMetrics:
         self._window_age = _gauge(registry, WINDOW_AGE)
         self._releases = _counter(registry, RELEASES)
         self._shortfall = _gauge(registry, SHORTFALL)
+        self._diversity = _gauge(registry, RELEASE_DIVERSITY)
+        self._coverage = _gauge(registry, RELEASE_COVERAGE)
         self._exports = _counter(registry, EXPORTS)
         self._exported_rows = _counter(registry, EXPORTED_ROWS)
         self._export_time = _histogram(registry, EXPORT_TIME)
@@ -353,14 +475,20 @@ class DataMetrics:
         """Count one source file read to its end."""
         self._ingested_files.labels(file_format).inc()
 
-    def window_age(self, seconds: float) -> None:
-        """Set the age of the oldest window that has ended and has no release yet."""
-        self._window_age.set(seconds)
+    def window_age(self, seconds: Callable[[], float]) -> None:
+        """Ask, at every scrape, for the age of the oldest window that has ended and has no release yet."""
+        self._window_age.set_function(seconds)
 
-    def released(self, shortfall: int) -> None:
-        """Count one release, and set how many rows it lacks."""
+    def released(self, release: Release) -> None:
+        """Count one release, and set how many rows it lacks, how diverse it is and what it covers."""
         self._releases.inc()
-        self._shortfall.set(shortfall)
+        self._shortfall.set(release.shortfall)
+        if release.rows:
+            self._diversity.set(sum(row.diversity_contribution for row in release.rows) / len(release.rows))
+        wanted = {stratum: quota for stratum, quota in release.quotas.items() if quota}
+        if wanted:
+            chosen = collections.Counter(row.stratum for row in release.rows)
+            self._coverage.set(sum(chosen[stratum] >= quota for stratum, quota in wanted.items()) / len(wanted))
 
     def exported(self, rows: int, seconds: float) -> None:
         """Count one complete export folder."""
@@ -375,7 +503,7 @@ class DataMetrics:
         self._training_tokens.inc(tokens)
 
 
-class Metrics(StreamMetrics, ModelMetrics, FunnelMetrics, DataMetrics):
+class Metrics(StreamMetrics, ModelMetrics, FunnelMetrics, QualityMetrics, DataMetrics):
     """Every metric of `DEFINITIONS`, in one registry.
 
     Parameters
@@ -394,4 +522,5 @@ class Metrics(StreamMetrics, ModelMetrics, FunnelMetrics, DataMetrics):
         StreamMetrics.__init__(self, self.registry)
         ModelMetrics.__init__(self, self.registry)
         FunnelMetrics.__init__(self, self.registry)
+        QualityMetrics.__init__(self, self.registry)
         DataMetrics.__init__(self, self.registry)

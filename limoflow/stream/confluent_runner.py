@@ -20,6 +20,7 @@ from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.signals import stop_on_signals
 from limoflow.stream.task_feed import TaskFeed
+from limoflow.stream.tracer import StreamTracer
 from limoflow.stream.transaction import TransactionAborted, TransactionalWriter
 from limoflow.stream.types import Emit, Interruptible, Record, Task, TopicPartition
 
@@ -47,6 +48,8 @@ class TaskRunner:
         Records given to `process` at most.
     drain_s : float
         How long a stop waits for the batch in hand.
+    tracer : StreamTracer, optional
+        None records nothing.
     on_ready : callable, optional
         Called once, when the broadcast topics are read and the state is rebuilt.
     """
@@ -62,7 +65,9 @@ class TaskRunner:
         observer: StreamObserver | None = None,
         policy: RetryPolicy | None = None,
         on_ready: Callable[[], None] | None = None,
+        tracer: StreamTracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._task = task
         self._broker = broker
         self._instance = instance
@@ -166,11 +171,22 @@ class TaskRunner:
             return
         if self._pending:
             batch, self._pending = self._pending, []
-            self._transact(lambda: self._task.process(batch))
+            self._transact(lambda: self._processed(batch))
         if time.monotonic() >= self._next_tick:
-            written = self._transact(self._task.tick)
+            written = self._transact(self._ticked)
             self._next_tick = time.monotonic() + (0 if written else _TICK_S)
         self._tell_lag()
+
+    def _processed(self, batch: list[Record]) -> Iterable[Emit]:
+        """Process a batch; runs in the thread of jobs."""
+        if self._tracer is None:
+            return self._task.process(batch)
+        return self._tracer.processing(self._task.name, batch, self._task.process)
+
+    def _ticked(self) -> Iterable[Emit]:
+        """Do what is due without input; samples that enter here begin their traces."""
+        emits = self._task.tick()
+        return emits if self._tracer is None else map(self._tracer.entering(self._task.name), emits)
 
     def _receive(self) -> None:
         """Fetch what has come, a full batch if it is there, and restore from what was committed before."""

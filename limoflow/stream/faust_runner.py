@@ -13,11 +13,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from limoflow.errors import DependencyUnavailable
 from limoflow.stream.broadcast import BroadcastReader, BroadcastThread
-from limoflow.stream.faust_transport import StageApp, stage_app
+from limoflow.stream.faust_transport import LedgerConsumer, StageApp, stage_app
 from limoflow.stream.kafka_errors import connect
 from limoflow.stream.kafka_transport import partitions_of
 from limoflow.stream.observer import SilentObserver, StreamObserver
@@ -25,10 +25,12 @@ from limoflow.stream.outbox import Outbox
 from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.stage_engine import StageEngine
-from limoflow.stream.types import Record, Stage
+from limoflow.stream.tracer import StreamTracer
+from limoflow.stream.types import Record, Stage, TopicPartition
 
 _LEAVE_S = 10.0
 _TELL_EVERY_S = 1.0
+_LAG_EVERY_S = 5.0
 _LOOK_EVERY_S = 0.2
 
 
@@ -45,6 +47,8 @@ class StageRunner:
         How long a stop waits for them.
     datadir : str, optional
         Faust's folder; nothing of worth is kept in it. A temporary one by default.
+    tracer : StreamTracer, optional
+        None records nothing.
     on_ready : callable, optional
         Called once, when the broadcast topics are read and the worker has joined its group.
     """
@@ -60,7 +64,9 @@ class StageRunner:
         policy: RetryPolicy | None = None,
         datadir: str | None = None,
         on_ready: Callable[[], None] | None = None,
+        tracer: StreamTracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._stage = stage
         self._broker = broker
         self._in_flight = in_flight
@@ -73,6 +79,7 @@ class StageRunner:
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told_to_stop = threading.Event()
+        self._told_lag: set[TopicPartition] = set()
 
     def ready(self) -> bool:
         """Whether the worker takes in records now."""
@@ -106,7 +113,12 @@ class StageRunner:
         self._handle_signals(self._loop)
         outbox = Outbox(self._broker)
         engine = StageEngine(
-            self._stage, outbox.write, in_flight=self._in_flight, policy=self._policy, observer=self._observer
+            self._stage,
+            outbox.write,
+            in_flight=self._in_flight,
+            policy=self._policy,
+            observer=self._observer,
+            tracer=self._tracer,
         )
         following = BroadcastThread(
             BroadcastReader(self._broker, self._stage.broadcast),
@@ -178,13 +190,30 @@ class StageRunner:
 
     async def _tell(self, app: StageApp, engine: StageEngine) -> None:
         """Say when the worker has joined, and how far behind it is, once a second."""
+        next_lag = 0.0
         while True:
             if not self._is_ready and app.consumer.assignment() is not None and not app.rebalancing:
                 self._is_ready = True
                 if self._on_ready is not None:
                     self._on_ready()
             self._observer.in_flight(self._stage.name, engine.ledger.pending)
+            if self._is_ready and time.monotonic() >= next_lag:
+                next_lag = time.monotonic() + _LAG_EVERY_S
+                await self._tell_lag(app)
             await asyncio.sleep(_TELL_EVERY_S)
+
+    async def _tell_lag(self, app: StageApp) -> None:
+        """Say how many records wait; where the broker does not answer, the last figures stand."""
+        try:
+            lags = await asyncio.wait_for(cast(LedgerConsumer, app.consumer).lags(), _LAG_EVERY_S)
+        except Exception as error:  # noqa: BLE001 - a figure for people must not end the work
+            self._observer.retried(self._stage.name, type(error).__name__)
+            return
+        for one in self._told_lag - lags.keys():
+            self._observer.lag(self._stage.name, one.topic, one.partition, 0)
+        self._told_lag = set(lags)
+        for one, records in lags.items():
+            self._observer.lag(self._stage.name, one.topic, one.partition, records)
 
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         if threading.current_thread() is threading.main_thread():

@@ -18,6 +18,7 @@ from faust.types import TP
 
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.stage_engine import StageEngine
+from limoflow.stream.types import TopicPartition
 
 _REVOKE_S = 2.0
 
@@ -55,6 +56,13 @@ class LedgerConsumerThread(AIOKafkaConsumerThread):
             **credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
 
+    def fetched(self, partition: TP) -> int:
+        """Return the offset up to which a partition was fetched, over the markers of transactions; 0 if unknown."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        state = assignment.state_value(partition) if assignment is not None else None
+        return int(state.position) if state is not None and state.has_valid_position else 0
+
 
 class LedgerConsumer(Consumer):
     """Commits what the ledger says, and nothing else."""
@@ -75,6 +83,25 @@ class LedgerConsumer(Consumer):
         if not positions:
             return False
         return bool(await self._commit({TP(one.topic, one.partition): end for one, end in positions.items()}))
+
+    async def lags(self) -> dict[TopicPartition, int]:
+        """Return how many records of each assigned partition are not finished.
+
+        Up to the last stable offset. The markers of transactions count only while records are still to be fetched:
+        once everything was fetched it is exactly what is in flight, so a quiet partition has a lag of 0.
+        """
+        held = sorted(self.assignment())
+        ends = await self.highwaters(*held) if held else {}
+        return {TopicPartition(one.topic, one.partition): self._lag(one, end) for one, end in ends.items()}
+
+    def _lag(self, partition: TP, end: int) -> int:
+        engine = cast(StageApp, self.app).engine
+        fetched = cast(LedgerConsumerThread, self._thread).fetched(partition)
+        standing = engine.ledger.standing(TopicPartition(partition.topic, partition.partition))
+        if standing is None:
+            return max(0, end - fetched)
+        first, in_flight = standing
+        return in_flight if fetched >= end and not engine.ledger.full else max(in_flight, end - first)
 
     async def wait_empty(self) -> None:
         """Finish what can be finished soon, commit it, and forget the rest: the partitions are being taken away."""

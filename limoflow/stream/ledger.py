@@ -87,6 +87,16 @@ class OrderedLedger:
         self._pending += 1
         return entry
 
+    def standing(self, partition: TopicPartition) -> tuple[int, int] | None:
+        """Return the offset of the first record that is not finished (or the next one), and how many are in flight.
+
+        None where nothing was begun since the partition was assigned.
+        """
+        line = self._lines.get(partition)
+        if line is None:
+            return None
+        return (line.entries[0].offset if line.entries else line.last + 1), len(line.entries)
+
     def finish(self, entry: Entry) -> None:
         """Note that a record is done: its outputs are delivered. After `forget` this changes nothing."""
         entry.finished = True

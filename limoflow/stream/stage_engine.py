@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from limoflow.errors import UsageError
 from limoflow.stream.ledger import Entry, OrderedLedger
 from limoflow.stream.observer import SilentObserver, StreamObserver
 from limoflow.stream.retry import Outcome, RetryPolicy, dead, settle
+from limoflow.stream.tracer import StreamSpan, StreamTracer
 from limoflow.stream.types import Emit, Record, Stage, TopicPartition
 from limoflow.stream.waiting import wait_at_most
 
@@ -37,6 +39,8 @@ class StageEngine:
         Raises an error for outputs that can never be written; the record is then dead-lettered.
     in_flight : int
         Records in handlers at once.
+    tracer : StreamTracer, optional
+        Makes a span of every sampled record, and lets its outputs carry the trace on.
     capacity : int, optional
         Records begun and not yet acknowledged, `16 * in_flight` by default: what a slow record may hold up.
     """
@@ -50,7 +54,9 @@ class StageEngine:
         capacity: int | None = None,
         policy: RetryPolicy | None = None,
         observer: StreamObserver | None = None,
+        tracer: StreamTracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._stage = stage
         self._write = write
         self._policy = policy or RetryPolicy()
@@ -122,13 +128,16 @@ class StageEngine:
             entry, record = await self._waiting.get()
             if self._stopping.is_set() or not entry.line.entries:
                 self._settled_one()
-            else:
+            elif self._tracer is None:
                 await self._handle(entry, record)
+            else:
+                with self._tracer.handling(self._stage.name, record) as span:
+                    await self._handle(entry, record, span)
             handled += 1
             if handled % _BREATH == 0:
                 await asyncio.sleep(0)
 
-    async def _handle(self, entry: Entry, record: Record) -> None:
+    async def _handle(self, entry: Entry, record: Record, span: StreamSpan | None = None) -> None:
         began = time.perf_counter()
         try:
             outcome = await settle(self._stage, record, self._policy, sleep=self._sleep, observer=self._observer)
@@ -139,6 +148,9 @@ class StageEngine:
             self.fail(error)
             return
         self._observer.handled(self._stage.name, outcome.word, time.perf_counter() - began)
+        if span is not None:
+            span.outcome(outcome.word, outcome.error)
+            outcome = replace(outcome, emits=tuple(span.carried(one) for one in outcome.emits))
         self._deliver(entry, record, outcome)
 
     def _deliver(self, entry: Entry, record: Record, outcome: Outcome) -> None:

@@ -1,17 +1,19 @@
 """`python -m services.generator`."""
 
 import sys
+from functools import partial
 
 from limoflow.layer import LayerStage
 from limoflow.runs import RunRegistry
 from limoflow.service import ServiceContext, serve_stage
 from schemas.topics import CANDIDATE, RAW
-from services.generator.app import layer
+from services.generator.app import chat_client, layer
 
 
 def build(context: ServiceContext) -> LayerStage:
     """Build the stage."""
-    return LayerStage(layer(), RAW, CANDIDATE, RunRegistry(), context.count)
+    made = layer(chat=partial(chat_client, observer=context), on_refusal=context.metrics.not_generated)
+    return LayerStage(made, RAW, CANDIDATE, RunRegistry(), context.count)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from limoflow.inference.chat_types import Chat, ChatSettings
+from limoflow.inference.chat_types import Chat, ChatObserver, ChatSettings
 from limoflow.plugins import operators
 from schemas.run import Chat as Endpoint
 from services.generator.handler import Generator
@@ -38,7 +38,7 @@ def layer(
     return Generator(strategies, on_refusal)
 
 
-def chat_client(endpoint: Endpoint) -> Chat:
+def chat_client(endpoint: Endpoint, observer: ChatObserver | None = None) -> Chat:
     """Return the client of the endpoint that a run names; without its key in the environment, none is sent."""
     from limoflow.inference.chat import ChatClient
 
@@ -54,4 +54,4 @@ def chat_client(endpoint: Endpoint) -> Chat:
         requests_per_minute=endpoint.requests_per_minute,
         tokens_per_minute=endpoint.tokens_per_minute,
     )
-    return ChatClient(settings)
+    return ChatClient(settings, observer=observer)

@@ -1,6 +1,7 @@
 """`python -m services.selector`."""
 
 import sys
+import time
 from collections.abc import Sequence
 
 from limoflow.service import ServiceContext, serve_tasks
@@ -21,9 +22,16 @@ def build(context: ServiceContext) -> Sequence[Task]:
             elif emit.topic == REJECTED:
                 context.metrics.rejected("selector", header_text(emit.headers, REASON) or "unknown")
             elif emit.topic == RELEASES and emit.value is not None:
-                context.metrics.released(Release.model_validate_json(emit.value).shortfall)
+                context.metrics.released(Release.model_validate_json(emit.value))
 
-    return tasks(context.transport.offsets, on_closing=closing)
+    pools, merge = tasks(context.transport.offsets, on_closing=closing)
+
+    def window_age() -> float:
+        oldest = merge.oldest_end()
+        return 0.0 if oldest is None else max(0.0, time.time() - oldest)
+
+    context.metrics.window_age(window_age)
+    return pools, merge
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from limoflow.stream.types import Emit, Offsets, Task
+from limoflow.stream.types import Emit, Offsets
 from services.selector.explain import MEANING
 from services.selector.file import select_file
 from services.selector.merge import Merge
@@ -32,7 +32,7 @@ def tasks(
     offsets: Offsets,
     settings: SelectorSettings | None = None,
     on_closing: Callable[[Sequence[Emit]], None] | None = None,
-) -> tuple[Task, Task]:
+) -> tuple[PartitionPools, Merge]:
     """Return the two levels: the partitions' pools, and the merging level that closes windows."""
     settings = settings or SelectorSettings()
     return PartitionPools(settings), Merge(settings, offsets, on_closing=on_closing)

@@ -90,6 +90,7 @@ class Merge:
         self._runs = RunRegistry()
         self._released = Released()
         self._ended: dict[Place, WindowEnd] = {}
+        self._ended_ms: dict[Place, int] = {}
         self._drained = DrainWatch(offsets, settings.polls_per_second, clock)
         self._partitions: dict[int, _Partition] = {}
 
@@ -108,6 +109,7 @@ class Merge:
         self._runs.observe([record for record in records if record.topic == RUNS])
         for place in self._released.observe([record for record in records if record.topic == RELEASES]):
             self._ended.pop(place, None)
+            self._ended_ms.pop(place, None)
             for partition in self._partitions.values():
                 _retire(partition, place)
         for record in records:
@@ -115,6 +117,7 @@ class Merge:
                 end = WindowEnd.model_validate_json(record.value)
                 if (end.run_id, end.window) not in self._released:
                     self._ended[end.run_id, end.window] = end
+                    self._ended_ms[end.run_id, end.window] = record.timestamp_ms
 
     def restore(self, records: Sequence[Record]) -> None:
         """Fold records again. What they made was written then; anything that was not is owed."""
@@ -137,6 +140,11 @@ class Merge:
             if due:
                 return due
         return self._close_drained()
+
+    def oldest_end(self) -> float | None:
+        """Return when the oldest window ended that has no release yet, in seconds since the epoch; from any thread."""
+        ends = list(self._ended_ms.values())
+        return min(ends) / 1000 if ends else None
 
     def delivered(self, ends: Mapping[TopicPartition, int]) -> None:
         """Take no note."""

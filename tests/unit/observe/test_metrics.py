@@ -36,8 +36,14 @@ def exercise(metrics: Metrics) -> None:
     metrics.scored(Sample.model_validate_json((EXAMPLES / "sample.v1.json").read_bytes()))
     metrics.ingested("parquet", 1000, 2_000_000)
     metrics.file_ingested("parquet")
-    metrics.window_age(12.5)
-    metrics.released(shortfall=3)
+    metrics.window_age(lambda: 12.5)
+    metrics.released(Release.model_validate_json((EXAMPLES / "release.v1.json").read_bytes()))
+    metrics.chat_budget(20.0)
+    metrics.verified(Sample.model_validate_json((EXAMPLES / "sample.v1.json").read_bytes()))
+    metrics.canary("judge", right=False)
+    metrics.not_generated("self_instruct", "repeat")
+    for window, score in [(0, 0.2)] * 100 + [(1, 0.9)] * 100:
+        metrics.drifted(scored_sample(window, score))
     metrics.exported(497, 2.5)
     metrics.trained(1.25, 512)
 
