@@ -16,7 +16,7 @@ export LIMOFLOW_TRITON_VENV ?= $(CURDIR)/.venv-triton
 WITH_SERVERS := tests/contract tests/integration tests/pipeline/test_whole_stack.py tests/chaos
 QUICK := tests $(addprefix --ignore=,$(WITH_SERVERS))
 
-.PHONY: help demo test lint types imports unit-tests test-chaos test-k8s bench study lock venv venv-triton kafka clean
+.PHONY: help demo test lint types imports prometheus unit-tests test-chaos test-k8s bench study lock venv venv-triton kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -43,13 +43,20 @@ venv-triton: .venv-triton/.synced ## the environment of the Triton server
 kafka: venv ## fetch Apache Kafka (needs Java 17 and Maven)
 	$(BIN)/python -m limoflow.stack.jars
 
+# Debian's package, unpacked into the cache and not installed; tests that need it skip where this fails.
+PROMETHEUS := $(or $(LIMOFLOW_CACHE),$(HOME)/.cache/limoflow)/prometheus
+prometheus: ## fetch Prometheus and promtool, for `limoflow up --observe` and the tests of rules
+	@command -v prometheus >/dev/null || test -x $(PROMETHEUS)/usr/bin/prometheus || { \
+	  mkdir -p $(PROMETHEUS) && cd $(PROMETHEUS) && apt-get download --quiet prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb; \
+	} || echo "prometheus could not be fetched; see docs/observability.md"
+
 demo: venv ## stream the demo lake through real Kafka and Triton (or in one process, where Java or Maven is missing)
 	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
 	  $(MAKE) --no-print-directory venv-triton; \
 	fi
 	@exec $(BIN)/python -m examples.demo
 
-test: venv venv-triton lint types imports unit-tests ## everything that CI runs
+test: venv venv-triton prometheus lint types imports unit-tests ## everything that CI runs
 
 lint: venv
 	$(BIN)/ruff check .

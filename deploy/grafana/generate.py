@@ -126,6 +126,13 @@ BOARDS: dict[str, tuple[str, dict[str, tuple[Panel, ...]]]] = {
             "Latency": (
                 quantile(m.HANDLING, "Handling, median", 0.5, "stage"),
                 quantile(m.HANDLING, "Handling, 99 of 100", 0.99, "stage"),
+                told(
+                    "Handling, 99 of 100, over five minutes",
+                    "stage:handling_seconds:p99_5m",
+                    "{{stage}}",
+                    "The recorded form, for long ranges.",
+                    "s",
+                ),
                 quantile(m.CHECK_TIME, "Checks, 99 of 100", 0.99, "check"),
             ),
             "Trouble": (

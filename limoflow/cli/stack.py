@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -19,16 +20,17 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return once the stack is ready.")] = False,
     partitions: Annotated[int, typer.Option(min=1, max=1000, help="Partitions of each work topic.")] = 4,
     workers: Workers = None,
+    observe: Annotated[bool, typer.Option("--observe", help="Start Prometheus with the project's rules too.")] = False,
 ) -> None:
     """Start Kafka, Triton and all services on free loopback ports; Ctrl-C stops them."""
     from limoflow.wiring.stack import StackOptions, run_stack, triton_venv
 
     counts = _counts(workers or [])
     if detach:
-        _detached(partitions, workers or [])
+        _detached(partitions, workers or [], observe=observe)
         return
-    options = StackOptions(workers=counts, partitions=partitions, triton_venv=triton_venv())
-    run_stack(home(), options, started=_announce)
+    options = StackOptions(workers=counts, partitions=partitions, triton_venv=triton_venv(), observe=observe)
+    run_stack(home(), options, started=partial(_announce, observe=observe))
     typer.echo("the stack has stopped")
 
 
@@ -77,14 +79,16 @@ def _counts(workers: list[str]) -> dict[str, int]:
     return counts
 
 
-def _announce() -> None:
+def _announce(*, observe: bool) -> None:
     from limoflow.cli.place import stack_address
 
     typer.echo(f"ready: Kafka at {stack_address('kafka', 'kafka')}, Triton at {stack_address('triton', 'grpc')}")
+    if observe:
+        typer.echo(f"Prometheus at http://{stack_address('prometheus', 'prometheus')}")
     typer.echo(f"logs: {home().stack / 'logs'}; stop with Ctrl-C or `limoflow down`")
 
 
-def _detached(partitions: int, workers: list[str]) -> None:
+def _detached(partitions: int, workers: list[str], *, observe: bool) -> None:
     from limoflow.stack.commands import wait_for_state
     from limoflow.stack.state import holder, read_state
 
@@ -95,6 +99,7 @@ def _detached(partitions: int, workers: list[str]) -> None:
     log_path.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "limoflow.cli", "up", "--partitions", str(partitions)]
     command += [part for setting in workers for part in ("--workers", setting)]
+    command += ["--observe"] if observe else []
     with log_path.open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
     running = wait_for_state(
@@ -108,4 +113,4 @@ def _detached(partitions: int, workers: list[str]) -> None:
         process.wait()
         why = state.error if state is not None and state.error else "it did not become ready in time"
         raise StackError(f"the stack did not start: {why}; see {log_path}")
-    _announce()
+    _announce(observe=observe)

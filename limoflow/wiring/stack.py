@@ -13,6 +13,7 @@ from limoflow.settings import Home
 from limoflow.stack.kafka import KafkaBroker
 from limoflow.stack.ports import PortReservation
 from limoflow.stack.processes import ProcessSpec
+from limoflow.stack.prometheus import PrometheusServer
 from limoflow.stack.readiness import answers_http
 from limoflow.stack.supervisor import Service, Supervisor
 from limoflow.stack.triton import ServedModels, TritonServer
@@ -34,11 +35,14 @@ class StackOptions:
         Processes for each service; one where none is named.
     partitions : int
         Partitions of each work topic, the ceiling for a service's workers.
+    observe : bool
+        Whether Prometheus runs too.
     """
 
     triton_venv: Path
     workers: Mapping[str, int] = field(default_factory=dict)
     partitions: int = 4
+    observe: bool = False
 
 
 def triton_venv() -> Path:
@@ -56,6 +60,7 @@ def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None])
     instances = max(1, min(2, os.cpu_count() or 1))
     prepare(TEMPLATES, home.triton_repository, catalog_root=home.root, dtype=embedder_dtype(), instances=instances)
     with Supervisor(home.stack) as supervisor:
+        prometheus = PrometheusServer(home.stack) if options.observe else None
         kafka = KafkaBroker(home.stack)
         newest = ModelCatalog(home.root).newest()
         warm = (newest,) if newest else ()
@@ -65,13 +70,26 @@ def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None])
         shared = _shared_environment(home, options, kafka.bootstrap, triton.grpc_address)
         supervisor.start(
             [Service.single(triton.spec())]
+            + ([Service.single(prometheus.spec())] if prometheus is not None else [])
             + [
                 Service(name, partial(_service_spec, home, name, shared), replicas=options.workers.get(name, 1))
                 for name in SERVICES
             ]
         )
+        if prometheus is not None:
+            prometheus.follow()
         started()
-        supervisor.run()
+        supervisor.run(until=_never if prometheus is None else partial(_following, prometheus))
+
+
+def _never() -> bool:
+    return False
+
+
+def _following(prometheus: PrometheusServer) -> bool:
+    """Let the targets follow the processes; never says that the stack is to end."""
+    prometheus.follow()
+    return False
 
 
 def _packages() -> tuple[Path, ...]:

@@ -17,6 +17,7 @@ from examples.demo import released_refs
 from examples.demo_lake import planted_in_release, read_faults
 from examples.demo_lake.lake import FAULTS_FILE, build_lake
 from limoflow.stack.state import members
+from tests.support.prometheus import NEED_A_FAULT, Prometheus, need_prometheus, prometheus_found, silent_queries
 from tests.support.stack import REPOSITORY, Stack, running_stack, until
 
 RUN = ("run", str(REPOSITORY / "examples" / "demo.yaml"), "select.target=60", "train.max_length=96")
@@ -28,7 +29,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.triton, pytest.mark.timeout(900)]
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("whole")
     build_lake(folder / "lake", 600)
-    with running_stack(folder / "home", folder, "--workers", "generator=2") as running:
+    observe = ["--observe"] if prometheus_found() else []
+    with running_stack(folder / "home", folder, "--workers", "generator=2", *observe) as running:
         running.command(*RUN)
         yield running
 
@@ -73,6 +75,26 @@ def test_dead_letters_are_listed_shown_and_replayed(stack: Stack) -> None:
     sample_id = listed[0].split()[0]
     assert sample_id in stack.command("dlq", "show", sample_id)
     assert re.search(r"left [1-9]\d* of the ingestor", stack.command("dlq", "replay", sample_id))
+
+
+def test_every_query_of_every_panel_and_rule_returns_data(stack: Stack) -> None:
+    need_prometheus()
+    stack.command("run", str(REPOSITORY / "examples" / "demo.yaml"), "select.target=61", "seed=8", "train=null")
+    prometheus = Prometheus(f"127.0.0.1:{stack.process('prometheus').ports['prometheus']}")
+    until(lambda: not silent_queries(prometheus) - NEED_A_FAULT.keys(), 60.0, "data for every query")
+    # Nobody hides behind the list: what a healthy run shows is not on it.
+    assert silent_queries(prometheus) <= NEED_A_FAULT.keys()
+
+
+def test_prometheus_follows_the_processes_of_the_stack(stack: Stack) -> None:
+    need_prometheus()
+    prometheus = Prometheus(f"127.0.0.1:{stack.process('prometheus').ports['prometheus']}")
+    wanted = {process.name for process in stack.state.processes if process.service not in ("kafka", "prometheus")}
+
+    def reached() -> bool:
+        return {one["metric"]["instance"] for one in prometheus.query("up == 1")} >= wanted
+
+    until(reached, 60.0, f"a scrape of {sorted(wanted)}")
 
 
 def test_a_service_is_scaled_while_it_runs(stack: Stack) -> None:

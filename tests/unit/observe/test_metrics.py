@@ -15,8 +15,17 @@ from limoflow.observe.metrics import DEFINITIONS, Metrics
 from limoflow.stream.observer import StreamObserver
 from schemas import Sample
 from schemas.export_json import EXAMPLES
+from schemas.release import Release
 
+RELEASE = Release.model_validate_json((EXAMPLES / "release.v1.json").read_bytes())
 UNBOUNDED = {"run", "run_id", "window", "sample", "sample_id", "release", "instance"}
+
+
+def scored_sample(window: int, quality: float) -> Sample:
+    """A sample of a window with one score."""
+    lineage = {"run_id": "r", "window": window, "source_ref": "s"}
+    metadata = {"lineage": lineage, "evaluations": {"response_quality": quality}}
+    return Sample.model_validate({"id": "a", "instruction": "b", "response": "c", "metadata": metadata})
 
 
 def exercise(metrics: Metrics) -> None:
@@ -37,7 +46,7 @@ def exercise(metrics: Metrics) -> None:
     metrics.ingested("parquet", 1000, 2_000_000)
     metrics.file_ingested("parquet")
     metrics.window_age(lambda: 12.5)
-    metrics.released(Release.model_validate_json((EXAMPLES / "release.v1.json").read_bytes()))
+    metrics.released(RELEASE)
     metrics.chat_budget(20.0)
     metrics.verified(Sample.model_validate_json((EXAMPLES / "sample.v1.json").read_bytes()))
     metrics.canary("judge", right=False)
@@ -124,7 +133,11 @@ def test_every_definition_is_exposed_with_its_kind_and_labels_and_nothing_else_i
         ("limoflow_ingested_files_total", {"format": "parquet"}, 1),
         ("limoflow_oldest_window_age_seconds", {}, 12.5),
         ("limoflow_releases_total", {}, 1),
-        ("limoflow_release_shortfall_rows", {}, 3),
+        ("limoflow_release_shortfall_rows", {}, RELEASE.shortfall),
+        ("limoflow_release_diversity_ratio", {}, RELEASE.rows[0].diversity_contribution),
+        ("limoflow_chat_budget_dollars", {}, 20),
+        ("limoflow_judge_canaries_total", {"model": "judge", "outcome": "wrong"}, 1),
+        ("limoflow_generation_refusals_total", {"strategy": "self_instruct", "reason": "repeat"}, 1),
         ("limoflow_exports_total", {}, 1),
         ("limoflow_exported_rows_total", {}, 497),
         ("limoflow_export_seconds_sum", {}, 2.5),
