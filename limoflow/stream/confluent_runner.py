@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from confluent_kafka import TopicPartition as KafkaPosition
 
 from limoflow.errors import DependencyUnavailable, InvariantBroken, UsageError
 from limoflow.stream.broadcast import BroadcastReader
+from limoflow.stream.dead_letters import PREFIX
 from limoflow.stream.job_thread import JobThread
 from limoflow.stream.kafka_errors import connect, quiet, to_record, unreachable
 from limoflow.stream.observer import SilentObserver, StreamObserver
@@ -23,7 +24,10 @@ from limoflow.stream.task_feed import TaskFeed
 from limoflow.stream.tracer import StreamTracer
 from limoflow.stream.transaction import TransactionAborted, TransactionalWriter
 from limoflow.stream.types import Emit, Interruptible, Record, Task, TopicPartition
+from schemas.headers import header_text
+from schemas.topics import dead_letters_of
 
+_DEAD = dead_letters_of("")
 _TICK_S = 0.2
 _GATHER_S = 0.01
 _LONG_JOB_S = 1.0
@@ -245,7 +249,7 @@ class TaskRunner:
 
     def _transact(self, job: Callable[[], Iterable[Emit]]) -> int:
         began = time.perf_counter()
-        written = self._job(lambda: self._writer.write(job()))
+        written = self._job(lambda: self._writer.write(self._counted(job())))
         positions = self._feed.positions if written else self._feed.uncommitted()
         if not written and not positions:
             return 0
@@ -268,6 +272,14 @@ class TaskRunner:
         if any(not added for added, _ in self._changes):
             self._writer.abort()
             raise TransactionAborted(f"partitions of {self._task.name!r} went to another worker during a batch")
+
+    def _counted(self, emits: Iterable[Emit]) -> Iterator[Emit]:
+        for emit in emits:
+            if emit.topic.startswith(_DEAD):
+                self._observer.dead_lettered(
+                    self._task.name, header_text(emit.headers, f"{PREFIX}errorclass") or "unknown"
+                )
+            yield emit
 
     def _job(self, job: Callable[[], T]) -> T:
         """Run a method of the task; when it takes long, keep the membership of the group by polling.
