@@ -140,9 +140,9 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
         resources.enter_context(
             HealthServer(settings.http_host, settings.http_port, lambda: _readiness(runners), metrics.registry)
         )
-        transport = KafkaTransport(broker)
-        resources.callback(transport.close)
         try:
+            transport = KafkaTransport(broker)
+            resources.callback(transport.close)
             transport.ensure_topics()
             tracer = resources.enter_context(tracing(name, settings.instance))
             runners += build(ServiceContext(name, settings, broker, transport, metrics, resources, tracer))
