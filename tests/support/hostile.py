@@ -67,6 +67,20 @@ PROGRAMS: tuple[Hostile, ...] = (
         "  for p in range(0, len(x), 4096): x[p] = 1\n  time.sleep(9)\ntime.sleep(9)",
         ends=frozenset({"memory_limit"}),
     ),
+    Hostile(
+        "page tables of a terabyte",
+        command=(
+            "bash",
+            "-c",
+            "gcc -o m m.c && exec ./m || exec python3 -c 'import mmap; mmap.mmap(-1, 1 << 40); print(\"ESCAPED\")'",
+        ),
+        files={
+            "m.c": b"#include <stdio.h>\n#include <sys/mman.h>\n#include <stdlib.h>\nint main(){char*p=mmap(0,1L<<40,PROT_READ,"
+            b"MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE,-1,0);if(p==MAP_FAILED)exit(3);volatile char c;"
+            b'for(long i=0;i<1L<<40;i+=1<<21)c=p[i];puts("ESCAPED");}'
+        },
+        ends=KILLED | {"exited"},
+    ),
     Hostile("disk", "import os\nn = 0\nwhile True:\n open(f'/tmp/{n}', 'wb').write(b'x' * (1 << 20)); n += 1"),
     Hostile(
         "disk through shared memory files",

@@ -22,6 +22,8 @@ from services.verifier.sandbox.inside.system import drop_privileges, filter_call
 SCRIPT = "main.py"
 NOT_STARTED = 127
 _LAST_DESCRIPTOR = 1 << 20
+_MOST_TIMERS = 1024
+_RESERVED = 32 << 30  # bounds the page tables of a mapping that is read here and there: 4 KiB for 2 MiB of addresses
 
 
 @functools.cache
@@ -53,9 +55,9 @@ def restrict(limits: Mapping[str, Any], python: bool, others: int) -> None:
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_SIGPENDING: _MOST_TIMERS,
+        resource.RLIMIT_AS: memory if python else memory + _RESERVED,
     }
-    if python:
-        bounds[resource.RLIMIT_AS] = memory
     for what, bound in bounds.items():
         hard = resource.getrlimit(what)[1]
         lower = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
