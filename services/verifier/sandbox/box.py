@@ -18,6 +18,7 @@ from services.verifier.sandbox.interface import Job, Limits, Outcome, Status
 
 _START_SECONDS = 60.0
 _GRACE_SECONDS = 10.0
+_FAREWELL_SECONDS = 0.5
 _ROOM_FOR_WORDS = 1 << 16
 _TOLD = 500
 _STATUSES = frozenset(get_args(Status))
@@ -95,12 +96,10 @@ class Box:
         return [_outcome(answer, each) for answer, each in zip(answers, limits, strict=True)]
 
     async def close(self) -> None:
-        """Kill it and wait until it is gone. Closing twice is allowed."""
+        """End it, by force where it does not at once, and wait until it is gone. Closing twice is allowed."""
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _ended(process)
             await self._launcher.ended(self.number)
         if self._complaints is not None:
             self._complaints.close()
@@ -136,6 +135,19 @@ class Box:
         size = self._complaints.seek(0, 2)
         self._complaints.seek(max(0, size - _TOLD))
         return self._complaints.read().decode(errors="replace").strip() or "it said nothing"
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    # A box that is idle ends with its input, and leaves no process for the machine's first one to bury.
+    assert process.stdin is not None  # noqa: S101
+    process.stdin.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            await process.wait()
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 def _described(job: Job) -> dict[str, Any]:
