@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -19,6 +21,12 @@ class VerifierSettings(BaseSettings):
         Wall-clock time after which a process is killed whatever it does.
     worker_memory_bytes : int
         Address space of one process.
+    sandbox : str
+        `auto`, the name of a back end (`bubblewrap`), or `none`.
+    sandbox_boxes : int
+        Programs that run at one time; each box keeps about 15 MB.
+    sandbox_folders : tuple of Path
+        Toolchains outside /usr that programs may read, as a JSON list; everybody must be able to read them.
     """
 
     model_config = SettingsConfigDict(env_prefix="LIMOFLOW_VERIFIER_")
@@ -27,3 +35,6 @@ class VerifierSettings(BaseSettings):
     cpu_seconds: float = Field(default=5.0, gt=0)
     deadline_seconds: float = Field(default=60.0, gt=0)
     worker_memory_bytes: int = Field(default=2 << 30, ge=256 << 20)
+    sandbox: str = "auto"
+    sandbox_boxes: int = Field(default=2, ge=1)
+    sandbox_folders: tuple[Path, ...] = ()

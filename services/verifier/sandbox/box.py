@@ -150,12 +150,13 @@ def _described(job: Job) -> dict[str, Any]:
 
 def _outcome(answer: Any, limits: Limits) -> Outcome:
     try:
-        texts = [base64.b64decode(answer[name], validate=True)[: limits.output_bytes] for name in ("stdout", "stderr")]
+        stdout, stderr = (base64.b64decode(answer[name], validate=True) for name in ("stdout", "stderr"))
         code, detail = answer["code"], answer["detail"]
         status: Status = answer["status"]
         if status not in _STATUSES or not isinstance(code, int | None) or not isinstance(detail, str | None):
             raise BoxBroken("the box answered with an unknown status")
-        return Outcome(status, code, *texts, float(answer["seconds"]), detail)
+        most = limits.output_bytes
+        return Outcome(status, code, stdout[:most], stderr[:most], float(answer["seconds"]), detail)
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise BoxBroken(f"the box's answer cannot be read: {error!r}") from error
 

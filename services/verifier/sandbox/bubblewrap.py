@@ -66,7 +66,9 @@ class Bubblewrap:
                 cwd="/",
                 env={},
                 start_new_session=True,
-                **({} if uid is None else {"user": uid, "group": uid, "extra_groups": []}),
+                user=uid,
+                group=uid,
+                extra_groups=None if uid is None else (),
             )
         finally:
             for descriptor in (*descriptors, seccomp):
@@ -85,7 +87,7 @@ class Bubblewrap:
             *("--clearenv", "--setenv", "LANG", "C.UTF-8", "--setenv", "TZ", "UTC", "--setenv", "PYTHONHASHSEED", "0"),
             *_root(),
             *(word for folder in shown for word in ("--ro-bind", str(folder), str(folder))),
-            *(word for place, number in data.items() for word in ("--ro-bind-data", str(number), place)),
+            *(word for place, number in data.items() for word in ("--file", str(number), place)),
             *("--remount-ro", "/", "--chdir", "/"),
             *("--", str(self._python), *FLAGS, "-c", BOOT),
         ]

@@ -96,9 +96,15 @@ class Outcome:
 class Sandbox(Protocol):
     """Runs jobs that are not trusted; no two jobs see one another, at the same time or one after another."""
 
-    name: str
-    reason: str | None
-    """Why nothing can be run here; None where the sandbox works."""
+    @property
+    def name(self) -> str:
+        """Name of the back end."""
+        ...
+
+    @property
+    def reason(self) -> str | None:
+        """Why nothing can be run here; None where the sandbox works."""
+        ...
 
     async def run(self, job: Job) -> Outcome:
         """Run one job. Never raises for what the job does."""

@@ -150,6 +150,6 @@ def outer_filter(machine: str) -> bytes:
 
 
 def inner_filter(machine: str) -> bytes:
-    """Return the filter of jobs: no sockets, namespaces, mounts, shared memory segments, tracing; see `outer_filter`."""
+    """Return the filter of jobs: no sockets, namespaces, mounts, shared memory, tracing; see `outer_filter`."""
     refused = _refuse_if_number(_numbers((*_NEVER, *_ONLY_SERVER), machine), errno.EPERM)
     return _head(machine) + _newer(_NEWER_ALLOWED) + refused + _arguments(machine) + _instruction(_RETURN, _ALLOW)

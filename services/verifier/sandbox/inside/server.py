@@ -13,6 +13,7 @@ import site
 import sys
 
 from services.verifier.sandbox.inside.frames import frame, write_all
+from services.verifier.sandbox.inside.program import call_filter
 from services.verifier.sandbox.inside.supervise import read_limits, supervise
 from services.verifier.sandbox.inside.system import hide_memory
 
@@ -30,6 +31,7 @@ def serve() -> None:
     hide_memory(hidden=True)
     for name in _WARM.split():
         importlib.import_module(name)
+    call_filter()
     random.seed(0)
     sys.path[:] = ["", *(place for place in sys.path if place not in {"", ROOT})]
     site.setquit()

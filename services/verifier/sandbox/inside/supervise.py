@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import os
 import select
 import signal
@@ -135,10 +137,8 @@ def _judge(job: Running, status: int, cpu_seconds: float) -> None:
 def _end(job: Running) -> None:
     """Kill and reap the guardian: the kernel returns when nothing of the job lives; then take what was still said."""
     job.seconds = time.monotonic() - job.began
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(job.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     _, status = os.waitpid(job.pid, 0)
     if job.verdict is None and job.detail is None:
         job.verdict, job.detail = "signalled", "everything of the job was killed"
@@ -178,8 +178,6 @@ def _enforce(jobs: list[Running]) -> None:
 
 def read_limits(requests: int, first: bytes) -> list[dict[str, Any]]:
     """Read the head of a request, of which the first byte was read already."""
-    import json
-
     (size,) = HEAD.unpack(first + read_exactly(requests, HEAD.size - len(first)))
     limits = json.loads(read_exactly(requests, size))
     assert isinstance(limits, list)  # noqa: S101 - the service writes it

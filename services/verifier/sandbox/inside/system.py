@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import platform
 import signal
@@ -13,9 +14,9 @@ _CLONE = {"x86_64": 56, "aarch64": 220}
 _NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000  # mount, UTS, IPC and PID
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 1, 2, 4, 8, 4096
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
-_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 22, 24, 38
+_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 22, 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, _SECCOMP_MODE_FILTER = 47, 4, 2
-_CAPABILITY_VERSION_3, _CAP_LAST = 0x20080522, 40
+_CAPABILITY_VERSION_3 = 0x20080522
 _F_ADD_SEALS, _ALL_SEALS = 1033, 0xF
 
 
@@ -61,9 +62,7 @@ def hide_memory(hidden: bool) -> None:
 def drop_privileges() -> None:
     """Give up every capability for good, and the way to new ones through files with privileges."""
     _prctl("no new privileges", _PR_SET_NO_NEW_PRIVS, 1)
-    _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-    for capability in range(_CAP_LAST + 1):
-        _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    _prctl("clear ambient capabilities", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0))
     nothing = ctypes.create_string_buffer(24)
     _checked(_libc.capset(header, nothing), "capset")
@@ -84,8 +83,6 @@ def filter_calls(program: bytes) -> None:
 
 def sealed_file(content: bytes) -> int:
     """Return a descriptor, at its beginning, of a file in memory that nobody can change."""
-    import fcntl
-
     descriptor = os.memfd_create("stdin", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     view = memoryview(content)
     while view:

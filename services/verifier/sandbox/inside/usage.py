@@ -60,7 +60,7 @@ def processes() -> dict[int, Process]:
 
 
 def by_job(roots: Iterable[int]) -> dict[int, Used]:
-    """Return what each job's processes use; an orphan's parent is the first process of its namespace, the job's root."""
+    """Return what each job's processes use; an orphan's parent is the job's first process."""
     return summed(processes(), roots)
 
 
