@@ -7,10 +7,15 @@ from limoflow.runs import RunRegistry
 from limoflow.service import ServiceContext, serve_stage
 from schemas.topics import CANDIDATE, VERIFIED
 from services.verifier.app import layer
+from services.verifier.sandbox import examine
 
 
 def build(context: ServiceContext) -> LayerStage:
-    """Build the stage."""
+    """Build the stage; where programs cannot be run safely, /readyz and a metric say so, and verdicts are unknown."""
+    name, reason = examine()
+    context.metrics.sandbox(name, works=reason is None)
+    if reason is not None:
+        context.remarks.append(f"code is not run: {reason}")
     return LayerStage(layer(), CANDIDATE, VERIFIED, RunRegistry(), context.count)
 
 

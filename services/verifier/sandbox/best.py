@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,6 +34,23 @@ async def best_sandbox(settings: VerifierSettings | None = None) -> Sandbox:
             return sandbox
         reasons.append(f"{name}: {sandbox.reason}")
     return Unavailable("no sandbox works here; " + "; ".join(reasons))
+
+
+def examine(settings: VerifierSettings | None = None) -> tuple[str, str | None]:
+    """Start a sandbox, try to escape from it, and close it again; for start-up and diagnosis, not inside a loop.
+
+    Returns
+    -------
+    tuple
+        Name of the back end, and why there is none (None where there is one).
+    """
+
+    async def once() -> tuple[str, str | None]:
+        sandbox = await best_sandbox(settings)
+        await sandbox.close()
+        return sandbox.name, sandbox.reason
+
+    return asyncio.run(once())
 
 
 async def _probed(name: str, settings: VerifierSettings) -> Sandbox:
