@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,8 +11,9 @@ from services.verifier.checks import Finding, Options
 from services.verifier.code.answer import Code, code_of
 from services.verifier.code.languages import LANGUAGES, Toolchains
 from services.verifier.code.pair import run_tests, tests_of
+from services.verifier.code.shared_sandbox import SharedSandbox
 from services.verifier.code.source import Unparsed, program_of, prompt_of
-from services.verifier.code.stdio import cases_of, run_program
+from services.verifier.code.stdio import Case, cases_of, run_program
 from services.verifier.sandbox import best_sandbox
 from services.verifier.sandbox.interface import Limits, Sandbox
 from services.verifier.settings import VerifierSettings
@@ -72,10 +72,8 @@ class CodeTests:
         settings: VerifierSettings,
         sandbox: Callable[[VerifierSettings], Awaitable[Sandbox]] = best_sandbox,
     ) -> None:
-        self._settings = settings
-        self._find = sandbox
-        self._found: tuple[Sandbox, Toolchains] | None = None
-        self._finding = asyncio.Lock()
+        self._sandbox = SharedSandbox(settings, sandbox)
+        self._toolchains: Toolchains | None = None
 
     def applies(self, sample: Sample) -> bool:
         """Tell whether it has tests."""
@@ -97,23 +95,16 @@ class CodeTests:
 
     async def close(self) -> None:
         """End the sandbox."""
-        found, self._found = self._found, None
-        if found is not None:
-            await found[0].close()
+        await self._sandbox.close()
 
     async def _run(self, sample: Sample, reference: Reference, code: Code, options: CodeTestsOptions) -> Finding:
         tests = reference.tests or []
-        sandbox, toolchains = await self._sandbox()
+        sandbox = await self._sandbox.get()
+        if sandbox.reason is not None:
+            return Finding("unknown", "no_sandbox", evidence=sandbox.reason)
         cases = cases_of(tests)
         if cases is not None:
-            language = LANGUAGES[code.language]
-            tool = await toolchains.missing(language)
-            if sandbox.reason is not None:
-                return Finding("unknown", "no_sandbox", evidence=sandbox.reason)
-            if tool is not None:
-                return Finding("unknown", f"no_toolchain: {tool}", tool, code.language)
-            built = await toolchains.build(language, code.text, options.compile_seconds)
-            return await run_program(sandbox, built, cases, options.limits())
+            return await self._run_cases(sandbox, cases, code, options)
         if code.language != "python":
             return Finding("unknown", "tests_not_served", code.language, "stdin and stdout cases, or Python")
         prompt = prompt_of(sample.instruction, reference.entry_point)
@@ -125,9 +116,11 @@ class CodeTests:
         program = program_of(code.text, prompt, reference.entry_point)
         return await run_tests(sandbox, program, plan, options.limits())
 
-    async def _sandbox(self) -> tuple[Sandbox, Toolchains]:
-        async with self._finding:
-            if self._found is None:
-                sandbox = await self._find(self._settings)
-                self._found = (sandbox, Toolchains(sandbox))
-            return self._found
+    async def _run_cases(self, sandbox: Sandbox, cases: list[Case], code: Code, options: CodeTestsOptions) -> Finding:
+        self._toolchains = self._toolchains or Toolchains(sandbox)
+        language = LANGUAGES[code.language]
+        tool = await self._toolchains.missing(language)
+        if tool is not None:
+            return Finding("unknown", f"no_toolchain: {tool}", tool, code.language)
+        built = await self._toolchains.build(language, code.text, options.compile_seconds)
+        return await run_program(sandbox, built, cases, options.limits())

@@ -44,7 +44,8 @@ LANGUAGES: Mapping[str, Language] = {
     "c": Language("main.c", ("gcc",), ("out/main",), "gcc -O1 -std=gnu17 -o out/main main.c -lm"),
     "cpp": Language("main.cpp", ("g++",), ("out/main",), "g++ -O1 -std=gnu++20 -o out/main main.cpp"),
     "go": Language("main.go", ("go",), ("out/main",), "HOME=/tmp GOFLAGS=-p=2 go build -ldflags=-s -o out/main main.go", 24),
-    "java": Language("Main.java", ("javac", "java"), ("java", "-Xshare:auto", "-XX:+UseSerialGC", "-Xss16m", "-cp", "out", "Main"),
+    "java": Language("Main.java", ("javac", "java"), ("java", "-Xshare:auto", "-XX:+UseSerialGC", "-Xss16m", "-Xmx256m", "-XX:ReservedCodeCacheSize=48m", "-XX:CompressedClassSpaceSize=48m",
+                               "-cp", "out", "Main"),
                      "javac -d out Main.java", 32),
     "rust": Language("main.rs", ("rustc",), ("out/main",), "rustc -O -C strip=symbols -o out/main main.rs", 8),
 }  # fmt: skip

@@ -11,7 +11,6 @@ import json
 import sys
 import traceback
 import types
-import unittest
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +61,14 @@ def _run_tests(plan: dict[str, Any], names: Names) -> None:
     for name, value in own.items():
         if name.startswith("test") and isinstance(value, types.FunctionType) and not value.__code__.co_argcount:
             value()
-    cases = [each for each in own.values() if isinstance(each, type) and issubclass(each, unittest.TestCase)]
-    for kind in cases:
+    if "unittest" in sys.modules:
+        _run_cases([each for each in own.values() if isinstance(each, type)])
+
+
+def _run_cases(kinds: list[type]) -> None:
+    import unittest
+
+    for kind in (each for each in kinds if issubclass(each, unittest.TestCase)):
         suite = unittest.defaultTestLoader.loadTestsFromTestCase(kind)
         outcome = unittest.TextTestRunner(stream=io.StringIO()).run(suite)
         if not outcome.wasSuccessful() or not outcome.testsRun:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import collections
-import datetime
-import decimal
-import fractions
+import importlib
 import json
 import os
 import struct
@@ -25,12 +23,10 @@ _TEXTS: dict[str, Callable[[str], Any]] = {
     "f": float.fromhex,
     "b": bytes.fromhex,
     "a": bytearray.fromhex,
-    "D": decimal.Decimal,
-    "F": fractions.Fraction,
-    "date": datetime.date.fromisoformat,
-    "datetime": datetime.datetime.fromisoformat,
-    "time": datetime.time.fromisoformat,
 }
+# Types of modules that most programs never import, nor this one before it meets a value of them.
+_NAMED = {("decimal", "Decimal"), ("fractions", "Fraction"), ("datetime", "date"), ("datetime", "datetime"),
+          ("datetime", "time"), ("datetime", "timedelta")}  # fmt: skip
 TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict, object, range)
@@ -138,12 +134,8 @@ def _scalar(value: Any, other: Callable[[Any], Any]) -> Any:
         return ["c", value.real.hex(), value.imag.hex()]
     if kind in {bytes, bytearray}:
         return ["b" if kind is bytes else "a", value.hex()]
-    if kind is decimal.Decimal or kind is fractions.Fraction:
-        return ["D" if kind is decimal.Decimal else "F", str(value)]
-    if kind in {datetime.date, datetime.datetime, datetime.time}:
-        return [kind.__name__, value.isoformat()]
-    if kind is datetime.timedelta:
-        return ["delta", value.days, value.seconds, value.microseconds]
+    if (kind.__module__, kind.__name__) in _NAMED:
+        return ["named", kind.__module__, kind.__name__, _named_text(value)]
     if kind is range:
         return ["range", *(encoded(each, other) for each in (value.start, value.stop, value.step))]
     if kind is type and TYPES.get(value.__name__) is value:
@@ -185,8 +177,24 @@ def _decoded_list(form: list[Any], other: Callable[[list[Any]], Any]) -> Any:
         return _TEXTS[tag](form[1])
     if tag == "c":
         return complex(float.fromhex(form[1]), float.fromhex(form[2]))
-    if tag == "delta":
-        return datetime.timedelta(*(int(each) for each in form[1:]))
+    if tag == "named":
+        return _named(str(form[1]), str(form[2]), form[3])
     if tag == "range":
         return range(*(decoded(each, other) for each in form[1:]))
     return TYPES[form[1]] if tag == "type" else other(form)
+
+
+def _named_text(value: Any) -> Any:
+    name = type(value).__name__
+    if name == "timedelta":
+        return [value.days, value.seconds, value.microseconds]
+    return str(value) if name in {"Decimal", "Fraction"} else value.isoformat()
+
+
+def _named(module: str, name: str, text: Any) -> Any:
+    if (module, name) not in _NAMED:
+        raise ValueError(name)
+    kind = getattr(importlib.import_module(module), name)
+    if name == "timedelta":
+        return kind(*(int(each) for each in text))
+    return kind(text) if name in {"Decimal", "Fraction"} else kind.fromisoformat(text)
