@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from limoflow.errors import UsageError
 from limoflow.layer import Layer, LayerResult, Rejection, stamped
 from limoflow.settings import Home
-from limoflow.wiring.plan import Tell, plan_models, plan_selection
+from limoflow.wiring.plan import Tell, plan_checks, plan_models, plan_selection
 from schemas.identity import source_id
 from schemas.run import Run, RunSpec
 from schemas.sample import Filtering, Lineage, Sample
@@ -35,6 +35,8 @@ def apply_layer(name: str, spec: RunSpec, samples: Path, output: Path, home: Hom
     """
     if name == "select":
         spec = plan_selection(spec, Path.cwd())
+    if name == "verify":
+        plan_checks(spec)
     models = plan_models(spec, Path.cwd(), home, tell) if name in ("score", "select") else {}
     run = Run(run_id=spec.name, spec=spec, folder=str(Path.cwd()), models=models)
     counts: Counter[str] = Counter()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from limoflow.worked.arithmetic import NUMBER, ExpressionError, agrees, evaluate, to_fraction
 from limoflow.worked.steps import FINAL, NOTE, Step, notes, plain_steps
 from schemas.sample import Sample
-from services.verifier.checks import MATH_DOMAINS, PASS, Finding, Options, domain_in
+from services.verifier.checks import MATH_DOMAINS, PASS, Cost, Finding, Options, domain_in
 
 _NUMBERS = re.compile(NUMBER)
 _FRACTION_DIVISOR = re.compile(r"/\s*(\d+\s*/\s*\d+)")
@@ -24,7 +24,8 @@ class MathSteps:
 
     name = "math_steps"
     version = "1"
-    order = 30
+    cost = Cost.STATIC
+    domains: frozenset[str] | None = None
 
     def applies(self, sample: Sample) -> bool:
         """Mathematics, and whatever carries `<<...>>` notes."""

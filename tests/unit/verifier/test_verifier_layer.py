@@ -12,7 +12,7 @@ import pytest
 from schemas.run import Run, RunSpec
 from schemas.sample import Metadata, Reference, Sample
 from services.verifier.app import layer
-from services.verifier.checks import Finding, Options, unknown_checks
+from services.verifier.checks import Cost, Finding, Options, check_problems
 from services.verifier.handler import Verifier
 from services.verifier.math_answer import MathAnswer
 from services.verifier.settings import VerifierSettings
@@ -33,9 +33,10 @@ def sample(response: str, answer: str | None = None, domain: str = "mathematics"
 
 class Fixed:
     version = "9"
+    domains: frozenset[str] | None = None
 
     def __init__(self, name: str, order: int, finding: Finding | None) -> None:
-        self.name, self.order, self._finding = name, order, finding
+        self.name, self.cost, self._finding = name, Cost(10 * order), finding
         self.asked = 0
 
     def applies(self, sample: Sample) -> bool:
@@ -53,7 +54,7 @@ async def algebra() -> AsyncIterator[MathAnswer]:
     await check.close()
 
 
-async def test_a_good_sample_passes_verified_with_no_times_in_it() -> None:
+async def test_a_good_sample_passes_verified_with_the_time_of_each_check() -> None:
     verifier = layer()
     result = await verifier.process(sample("2+3=<<2+3=5>>5\n#### 5", "5"), make_run())
     (passed,) = result.passed
@@ -61,7 +62,7 @@ async def test_a_good_sample_passes_verified_with_no_times_in_it() -> None:
     assert verification is not None
     assert verification.verified
     assert set(verification.results) == {"text_format", "privacy", "math_steps", "math_answer"}
-    assert all(one.seconds is None for one in verification.results.values())
+    assert all(one.seconds is not None and one.seconds >= 0 for one in verification.results.values())
     await verifier.close()
 
 
@@ -110,14 +111,16 @@ async def test_a_sample_that_no_check_judged_is_not_verified() -> None:
 
 
 async def test_cheap_checks_run_first() -> None:
-    late, early = Fixed("late", 9, Finding("pass")), Fixed("early", 1, Finding("fail", "x"))
+    late, early = Fixed("late", 8, Finding("pass")), Fixed("early", 1, Finding("fail", "x"))
     await Verifier([late, early]).process(sample("x"), make_run())
     assert (early.asked, late.asked) == (1, 0)
 
 
 def test_an_unknown_check_is_named() -> None:
     spec = RunSpec.model_validate({"name": "r", "sources": [{"path": "x"}], "verify": {"checks": {"maths": {}}}})
-    assert unknown_checks(spec) == ["maths"]
+    (problem,) = check_problems(spec)
+    assert "verify.checks: 'maths' is unknown" in problem
+    assert "did you mean 'math_steps'" in problem or "did you mean 'math_answer'" in problem
 
 
 async def test_algebra_is_compared_by_math_verify(algebra: MathAnswer) -> None:
