@@ -19,6 +19,7 @@ OWN = {
     "code_static": "services.verifier.code_static:CodeStatic",
     "sql_static": "services.verifier.sql_static:SqlStatic",
     "math_steps": "services.verifier.math_steps:MathSteps",
+    "math_question": "services.verifier.math_question:MathQuestion",
     "math_answer": "services.verifier.math_answer:MathAnswer",
 }
 MATH_DOMAINS = frozenset({"mathematics", "math", "maths", "arithmetic"})

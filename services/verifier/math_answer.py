@@ -20,7 +20,7 @@ class MathAnswer:
     """
 
     name = "math_answer"
-    version = "1"
+    version = "2"
     cost = Cost.COMPARISON
     domains: frozenset[str] | None = MATH_DOMAINS
 
