@@ -19,6 +19,7 @@ from limoflow.stream.watchdog import Watchdog
 T = TypeVar("T")
 _SERVE_EVERY = 1000
 _RETRY_S = 0.2
+_PATIENCE = 12
 
 
 class TransactionAborted(LimoflowError):
@@ -34,6 +35,13 @@ class TransactionalWriter:
         A process that begins with the same id aborts what an earlier one left open, and fences it off.
     give_up : callable
         Asked before a call that the broker did not answer is tried again; it raises to end that.
+
+    Raises
+    ------
+    InvariantBroken
+        From any method: when the broker did not take a call for twelve times `connect_timeout_s`. While a call is tried
+        again nobody polls the consumer, so the worker falls out of its group; a new process with a new producer heals
+        that.
     """
 
     def __init__(self, settings: BrokerSettings, transactional_id: str, give_up: Callable[[], None]) -> None:
@@ -126,12 +134,19 @@ class TransactionalWriter:
             self._lasts[message.topic(), message.partition()] = message.offset()
 
     def _retried(self, call: Callable[[], T]) -> T:
+        patience_s = _PATIENCE * self._settings.connect_timeout_s
+        give_up_at = time.monotonic() + patience_s
         while True:
             try:
                 with self._watchdog.watching(f"a call of transactional id {self._id!r}"):
                     return call()
             except KafkaException as error:
                 self._judge(error.args[0], error)
+                if time.monotonic() > give_up_at:
+                    raise InvariantBroken(
+                        f"the broker has not taken a call of transactional id {self._id!r} for {patience_s:g} s: "
+                        f"{error.args[0].str()}; the process ends, to be started anew"
+                    ) from error
             self._give_up()
             time.sleep(_RETRY_S)
 

@@ -7,7 +7,7 @@ import re
 import warnings
 
 from schemas.sample import Sample
-from services.verifier.checks import CODE_DOMAINS, PASS, Finding, Options, domain_in
+from services.verifier.checks import CODE_DOMAINS, PASS, Cost, Finding, Options, domain_in
 
 _FENCE = re.compile(r"```[ \t]*([\w+#.-]*)[^\n]*\n(.*?)```", re.DOTALL)
 _PYTHON = frozenset({"python", "py", "python3"})
@@ -28,7 +28,8 @@ class CodeStatic:
 
     name = "code_static"
     version = "1"
-    order = 25
+    cost = Cost.STATIC
+    domains: frozenset[str] | None = None
 
     def applies(self, sample: Sample) -> bool:
         """Code, and whatever has a fenced block of Python."""
