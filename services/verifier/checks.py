@@ -17,6 +17,8 @@ OWN = {
     "text_format": "services.verifier.text_format:TextFormat",
     "privacy": "services.verifier.privacy:Privacy",
     "code_static": "services.verifier.code_static:CodeStatic",
+    "code_tests": "services.verifier.code_tests:CodeTests",
+    "sql_result": "services.verifier.sql_result:SqlResult",
     "sql_static": "services.verifier.sql_static:SqlStatic",
     "math_steps": "services.verifier.math_steps:MathSteps",
     "math_question": "services.verifier.math_question:MathQuestion",

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.sample import Reference, Sample
-from services.verifier.checks import Finding, Options
+from services.verifier.checks import Cost, Finding, Options
 from services.verifier.code.answer import Code, code_of
 from services.verifier.code.languages import LANGUAGES, Toolchains
 from services.verifier.code.pair import run_tests, tests_of
@@ -65,7 +65,8 @@ class CodeTests:
 
     name = "code_tests"
     version = "1"
-    order = 60
+    cost = Cost.SANDBOX
+    domains: frozenset[str] | None = None
 
     def __init__(
         self,

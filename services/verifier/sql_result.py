@@ -11,14 +11,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.sample import Sample
-from services.verifier.checks import PASS, Finding, Options, domain_in
+from services.verifier.checks import PASS, Cost, Finding, Options
 from services.verifier.code.shared_sandbox import SharedSandbox
 from services.verifier.sandbox import best_sandbox
 from services.verifier.sandbox.interface import Job, Limits, Outcome, Sandbox
 from services.verifier.settings import VerifierSettings
 from services.verifier.sql.compare import is_ordered, same_rows
 
-_DOMAINS = frozenset({"sql", "text2sql"})
 _FENCE = re.compile(r"```[ \t]*(?:sqlite|sql)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _BEGINS = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:select|with|values)\b", re.IGNORECASE | re.DOTALL)
 _RUNNER = Path(__file__).parent / "sql" / "inside" / "runner.py"
@@ -65,7 +64,8 @@ class SqlResult:
 
     name = "sql_result"
     version = "1"
-    order = 60
+    cost = Cost.SANDBOX
+    domains: frozenset[str] | None = frozenset({"sql", "text2sql"})
 
     def __init__(
         self,
@@ -77,8 +77,7 @@ class SqlResult:
     def applies(self, sample: Sample) -> bool:
         """Tell whether schema and reference query are known."""
         reference = sample.metadata.reference
-        known = reference is not None and bool(reference.schema_) and bool(reference.answer)
-        return known and domain_in(sample, _DOMAINS)
+        return reference is not None and bool(reference.schema_) and bool(reference.answer)
 
     async def check(self, sample: Sample, options: Options) -> Finding | None:
         """Run both queries and compare."""
@@ -122,7 +121,9 @@ def _finding(outcome: Outcome, ordered: bool, options: SqlResultOptions) -> Find
     if outcome.status in {"cpu_limit", "wall_limit"}:
         return Finding("timeout", outcome.status, evidence=outcome.detail)
     if outcome.status != "exited" or outcome.code != 0:
-        return Finding("unknown", "runner_failed", outcome.status, "exited", outcome.stderr.decode(errors="replace")[-400:])
+        return Finding(
+            "unknown", "runner_failed", outcome.status, "exited", outcome.stderr.decode(errors="replace")[-400:]
+        )
     said = json.loads(outcome.stdout)
     if "schema_error" in said:
         return Finding("unknown", "schema_fails", evidence=said["schema_error"])
@@ -141,6 +142,10 @@ def _of_run(run: dict[str, Any], ordered: bool, options: SqlResultOptions) -> Fi
         return _of_error(found)
     if len(expected["rows"]) > options.most_rows:
         return Finding("unknown", "too_many_rows", len(expected["rows"]), options.most_rows)
+    return _compared(found, expected, ordered, options)
+
+
+def _compared(found: dict[str, Any], expected: dict[str, Any], ordered: bool, options: SqlResultOptions) -> Finding:
     if found["columns"] != expected["columns"]:
         return Finding("fail", "columns", found["columns"], expected["columns"])
     if len(found["rows"]) != len(expected["rows"]):

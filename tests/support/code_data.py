@@ -42,7 +42,7 @@ def mbpp() -> list[Sample]:
     rows = [json.loads(line) for line in (DATA / "mbpp" / "mbpp.jsonl").read_text(encoding="utf-8").splitlines()]
     return [
         _sample(f"mbpp/{row['task_id']}", row["text"], row["code"], "code",
-                tests=[text for text in (row["test_setup_code"], *row["test_list"], *row["challenge_test_list"]) if text])
+                tests=[t for t in (row["test_setup_code"], *row["test_list"], *row["challenge_test_list"]) if t])
         for row in rows
     ]  # fmt: skip
 
@@ -51,7 +51,9 @@ def spider() -> list[Sample]:
     """Return the distinct dev queries, each its own reference, on the schema of its database."""
     if not _is_there("spider/dev.json"):
         return []
-    read = {name: json.loads((DATA / "spider" / f"{name}.json").read_text(encoding="utf-8")) for name in ("dev", "tables")}
+    read = {
+        name: json.loads((DATA / "spider" / f"{name}.json").read_text(encoding="utf-8")) for name in ("dev", "tables")
+    }
     schemas = {each["db_id"]: _schema(each) for each in read["tables"]}
     distinct = {(each["db_id"], each["query"]): each["question"] for each in read["dev"]}
     return [

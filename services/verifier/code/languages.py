@@ -10,6 +10,8 @@ from services.verifier.sandbox.interface import Job, Limits, Outcome, Sandbox
 _COMPILE = Limits(cpu_seconds=60, wall_seconds=90, memory_bytes=2 << 30, processes=64, open_files=512,
                   disk_bytes=256 << 20, output_bytes=32 << 20)  # fmt: skip
 _BUILT = "built.tar"
+# A JVM reserves by the machine's memory where it is not told otherwise.
+_JVM = ("-Xss16m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=48m", "-XX:CompressedClassSpaceSize=48m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,9 @@ LANGUAGES: Mapping[str, Language] = {
     "bash": Language("main.sh", ("bash",), ("bash", "main.sh")),
     "c": Language("main.c", ("gcc",), ("out/main",), "gcc -O1 -std=gnu17 -o out/main main.c -lm"),
     "cpp": Language("main.cpp", ("g++",), ("out/main",), "g++ -O1 -std=gnu++20 -o out/main main.cpp"),
-    "go": Language("main.go", ("go",), ("out/main",), "HOME=/tmp GOFLAGS=-p=2 go build -ldflags=-s -o out/main main.go", 24),
-    "java": Language("Main.java", ("javac", "java"), ("java", "-Xshare:auto", "-XX:+UseSerialGC", "-Xss16m", "-Xmx256m", "-XX:ReservedCodeCacheSize=48m", "-XX:CompressedClassSpaceSize=48m",
-                               "-cp", "out", "Main"),
-                     "javac -d out Main.java", 32),
+    "go": Language("main.go", ("go",), ("out/main",),
+                   "HOME=/tmp GOFLAGS=-p=2 go build -ldflags=-s -o out/main main.go", tasks=24),
+    "java": Language("Main.java", ("javac", "java"), ("java", *_JVM, "-cp", "out", "Main"), "javac -d out Main.java", 32),
     "rust": Language("main.rs", ("rustc",), ("out/main",), "rustc -O -C strip=symbols -o out/main main.rs", 8),
 }  # fmt: skip
 

@@ -69,7 +69,9 @@ def tests_of(chunks: Sequence[str], entry_point: str | None, prompt: Prompt | No
     if not wanted:
         raise Unparsed("tests_name_nothing", "no name of the program is used; reference.entry_point is needed")
     setup = (*(f"import {name}" for name in modules), *([prompt.helpers] if prompt else []))
-    return Tests(tuple(chunk.replace("\r\n", "\n") for chunk in chunks), setup, tuple(sorted(wanted)), check, entry_point)
+    return Tests(
+        tuple(chunk.replace("\r\n", "\n") for chunk in chunks), setup, tuple(sorted(wanted)), check, entry_point
+    )
 
 
 def _names(node: ast.stmt) -> set[str]:

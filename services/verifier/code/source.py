@@ -92,7 +92,9 @@ def prompt_of(instruction: str, entry_point: str | None) -> Prompt | None:
     """Return the code of an instruction that ends with the signature to be filled in; None where it has none."""
     if not entry_point:
         return None
-    sign = re.compile(rf"^\s*(?:async\s+)?def\s+{re.escape(entry_point)}\s*\(|^class\s+{re.escape(entry_point)}\b", re.M)
+    sign = re.compile(
+        rf"^\s*(?:async\s+)?def\s+{re.escape(entry_point)}\s*\(|^class\s+{re.escape(entry_point)}\b", re.M
+    )
     for text in (*_FENCED.findall(instruction), instruction):
         if sign.search(text) and (tree := _stub(text)) is not None:
             others = [node for node in tree.body if _is_helper(node, entry_point)]
@@ -117,7 +119,7 @@ def _is_helper(node: ast.stmt, entry_point: str) -> bool:
 
 
 def is_empty(node: ast.stmt) -> bool:
-    """Tell whether a function has no body of its own: pass, ..., a docstring, raise NotImplementedError, return None."""
+    """Tell whether a function has no body of its own: a docstring, pass, ..., NotImplementedError."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return all(_does_nothing(each) for each in node.body)
     return False
@@ -144,7 +146,9 @@ def program_of(code: str, prompt: Prompt | None, entry_point: str | None) -> str
     code = code.replace("\r\n", "\n")
     if prompt is None or entry_point is None:
         return code
-    whole = re.search(rf"^(?:async\s+)?(?:def|class)\s+{re.escape(entry_point)}\b|^{re.escape(entry_point)}\s*=", code, re.M)
+    whole = re.search(
+        rf"^(?:async\s+)?(?:def|class)\s+{re.escape(entry_point)}\b|^{re.escape(entry_point)}\s*=", code, re.M
+    )
     head = prompt.text if prompt.text.endswith("\n") else prompt.text + "\n"
     if whole:
         return _behind(prompt.helpers, code)

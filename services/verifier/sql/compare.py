@@ -69,7 +69,9 @@ def _cell(value: Any) -> Any:
 def _orders(one: list[tuple[Any, ...]], two: list[tuple[Any, ...]]) -> Iterator[tuple[int, ...]]:
     """Yield the orders of `one`'s columns in which each has the values of its partner in `two`."""
     values = [Counter(column) for column in zip(*one, strict=True)]
-    fits = [[place for place, each in enumerate(values) if each == Counter(column)] for column in zip(*two, strict=True)]
+    fits = [
+        [place for place, each in enumerate(values) if each == Counter(column)] for column in zip(*two, strict=True)
+    ]
 
     def chosen(taken: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         if len(taken) == len(fits):
