@@ -47,7 +47,8 @@ LANGUAGES: Mapping[str, Language] = {
     "cpp": Language("main.cpp", ("g++",), ("out/main",), "g++ -O1 -std=gnu++20 -o out/main main.cpp"),
     "go": Language("main.go", ("go",), ("out/main",),
                    "HOME=/tmp GOFLAGS=-p=2 go build -ldflags=-s -o out/main main.go", tasks=24),
-    "java": Language("Main.java", ("javac", "java"), ("java", *_JVM, "-cp", "out", "Main"), "javac -d out Main.java", 32),
+    "java": Language("Main.java", ("javac", "java"), ("java", *_JVM, "-cp", "out", "Main"),
+                     "javac -d out Main.java", 32),
     "rust": Language("main.rs", ("rustc",), ("out/main",), "rustc -O -C strip=symbols -o out/main main.rs", 8),
 }  # fmt: skip
 

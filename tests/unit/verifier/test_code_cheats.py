@@ -1,5 +1,6 @@
 """Programs that try to pass without being right: none may."""
 
+# ruff: noqa: E501 - a program is easier to read on few lines
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
@@ -94,9 +95,15 @@ async def test_no_cheat_passes(check: CodeTests, name: str) -> None:
         ("import os\ndef add(a, b): os._exit(0)", "try:\n    add(1, 2)\nexcept BaseException:\n    pass\nassert True"),
         ("import sys\ndef add(a, b): sys.exit()", "try:\n    add(1, 2)\nexcept:\n    pass\nassert True"),
         ("class T:\n def __bool__(self): return True\ndef add(a, b): return T()", "assert add(1, 2)"),
-        ("class T:\n def __lt__(self, o): return True\n __gt__ = __lt__\ndef add(a, b): return T()", "assert add(1, 2) < 4"),
+        (
+            "class T:\n def __lt__(self, o): return True\n __gt__ = __lt__\ndef add(a, b): return T()",
+            "assert add(1, 2) < 4",
+        ),
         ("class T:\n def __contains__(self, o): return True\ndef add(a, b): return T()", "assert 3 in add(1, 2)"),
-        ("class T(float):\n def __sub__(self, o): return 0.0\ndef add(a, b): return T(9)", "assert abs(add(1, 2) - 3) < 1"),
+        (
+            "class T(float):\n def __sub__(self, o): return 0.0\ndef add(a, b): return T(9)",
+            "assert abs(add(1, 2) - 3) < 1",
+        ),
         ("def add(a, b): return 0\ndef poly(*_): return 0", "def poly(x): return x - 3\nassert poly(add(1, 2)) == 0"),
         ("def add(a, b): return 0\nclass math: isclose = lambda *_: True", "assert math.isclose(add(1, 2), 3)"),
     ],

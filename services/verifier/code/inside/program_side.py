@@ -23,6 +23,7 @@ class Remote:
         self._program, self.number = program, number
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it where it lives."""
         return self._program.ask_back(["call", self.number, self._program.forms(args), self._program.forms(kwargs)])
 
     def __iter__(self) -> Remote:
