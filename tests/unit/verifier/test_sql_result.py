@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -52,7 +53,8 @@ async def check() -> AsyncIterator[SqlResult]:
         ("ATTACH '/etc/passwd' AS x", REFERENCE, ROWS, "fail:not_read_only"),
         ("PRAGMA writable_schema = 1", REFERENCE, ROWS, "fail:not_read_only"),
         ("SELECT load_extension('x')", REFERENCE, ROWS, "fail:not_read_only"),
-        ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i), 1 FROM n", REFERENCE, ROWS, "timeout:steps"),
+        ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i), 1 FROM n", REFERENCE, ROWS,
+         "timeout:steps"),
         (REFERENCE, "SELECT nothing", ROWS, "unknown:reference_fails"),
         (REFERENCE, REFERENCE, "CREATE TABEL", "unknown:schema_fails"),
         (REFERENCE, "42", ROWS, "unknown:reference_is_no_query"),
@@ -71,10 +73,10 @@ async def test_a_query_is_judged_by_its_result(
 
 
 @given(st.integers(1, 4).flatmap(lambda n: st.lists(st.tuples(*[cell] * n), max_size=6)), st.randoms())
-def test_rows_and_columns_may_be_turned(rows: list[tuple[object, ...]], draw: st.randoms) -> None:  # type: ignore[valid-type]
+def test_rows_and_columns_may_be_turned(rows: list[tuple[object, ...]], draw: random.Random) -> None:
     width = len(rows[0]) if rows else 0
-    order = draw.sample(range(width), width)  # type: ignore[attr-defined]
-    turned = [tuple(row[place] for place in order) for row in draw.sample(rows, len(rows))]  # type: ignore[attr-defined]
+    order = draw.sample(range(width), width)
+    turned = [tuple(row[place] for place in order) for row in draw.sample(rows, len(rows))]
     assert same_rows(turned, rows, ordered=False)
     assert same_rows(rows, rows, ordered=True, column_order=True)
 
