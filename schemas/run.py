@@ -69,11 +69,43 @@ class Generate(Contract):
     chat: Chat | None = None
 
 
+class Decontaminate(Contract):
+    """Named benchmark files (paths or globs) that no sample may repeat."""
+
+    benchmarks: Annotated[list[str], Field(min_length=1)]
+
+
+Action = Annotated[str, Field(pattern=r"^(keep|reject|mark|ask:[A-Za-z0-9_.-]+)$")]
+
+
 class Verify(Contract):
-    """Which checks run. `checks: {NAME: {...}}` names settings; `false` as settings turns a check off."""
+    """Which checks run, and what their verdicts lead to.
+
+    Attributes
+    ----------
+    checks : dict
+        `{NAME: {...}}` names settings; `false` as settings turns a check off.
+    stop_at_first_failure : bool
+        Run no further check once the verdict is settled; false runs all.
+    reconcile : {"all", "any", "majority", "weighted"}
+        How several checks of one sample make one verdict.
+    weights : dict
+        Votes of a check under `weighted`; 1 where it is not named.
+    verdicts : dict
+        `{CHECK or "default": {verdict: action}}` with the actions `keep`, `mark` (keep, not verified), `reject`,
+        `ask:OTHER_CHECK`. Without it fail rejects, unknown and timeout mark.
+    chat : Chat, optional
+        The endpoint of checks that ask a model.
+    decontaminate : Decontaminate, optional
+    """
 
     checks: dict[str, dict[str, Any] | bool] = Field(default_factory=dict)
     stop_at_first_failure: bool = True
+    reconcile: Literal["all", "any", "majority", "weighted"] = "all"
+    weights: dict[str, Share] = Field(default_factory=dict)
+    verdicts: dict[str, dict[Literal["pass", "fail", "unknown", "timeout"], Action]] = Field(default_factory=dict)
+    chat: Chat | None = None
+    decontaminate: Decontaminate | None = None
 
 
 class IfdScore(Contract):

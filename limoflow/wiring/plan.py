@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from limoflow.errors import RunSpecError
-from limoflow.plugins import operators
 from limoflow.settings import Home
 from limoflow.stream.types import Emit, LogReader
 from schemas.base import canonical_json, digest
@@ -25,16 +24,12 @@ def preflight(spec: RunSpec, folder: Path) -> list[str]:
     from services.generator.strategies import check_strategies
     from services.ingestor.preflight import check_sources
     from services.selector.app import check_selection
-    from services.verifier.checks import GROUP as CHECKS
-    from services.verifier.checks import OWN, unknown_checks
+    from services.verifier.checks import check_problems
 
     return [
         *check_sources(spec, folder),
         *check_strategies(spec),
-        *(
-            f"verify.checks: {name!r} is unknown; known: {', '.join(operators(CHECKS, OWN))}"
-            for name in unknown_checks(spec)
-        ),
+        *check_problems(spec),
         *check_selection(spec, folder),
         *check_formats(spec.export.formats),
     ]
@@ -63,6 +58,20 @@ def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str 
     identity = {"spec": spec.canonical(), "folder": str(folder), "models": models, "nonce": nonce}
     run_id = f"{spec.name}-{digest(canonical_json(identity))[:10]}"
     return Run(run_id=run_id, spec=spec, folder=str(folder), models=models)
+
+
+def plan_checks(spec: RunSpec) -> None:
+    """Refuse a spec that names checks that are not there.
+
+    Raises
+    ------
+    RunSpecError
+    """
+    from services.verifier.checks import check_problems
+
+    problems = check_problems(spec)
+    if problems:
+        raise RunSpecError("\n".join(problems))
 
 
 def plan_selection(spec: RunSpec, folder: Path) -> RunSpec:

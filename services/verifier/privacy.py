@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from schemas.sample import Sample
-from services.verifier.checks import CODE_DOMAINS, PASS, Finding, Options, domain_in
+from services.verifier.checks import CODE_DOMAINS, PASS, Cost, Finding, Options, domain_in
 
 _EMAIL = re.compile(
     r"(?<![A-Za-z0-9_.+-])[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}@((?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24})(?![A-Za-z0-9_-])"
@@ -42,7 +42,8 @@ class Privacy:
 
     name = "privacy"
     version = "1"
-    order = 20
+    cost = Cost.TEXT
+    domains: frozenset[str] | None = None
 
     def applies(self, sample: Sample) -> bool:  # noqa: ARG002 - the protocol's
         """Every sample."""
