@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.base import Contract, canonical_json, digest
 
@@ -77,10 +77,33 @@ class Verify(Contract):
 
 
 class IfdScore(Contract):
-    """Instruction-following difficulty. `model`: `embedded`, a local path or a hub name of a causal LM."""
+    """Instruction-following difficulty.
+
+    Attributes
+    ----------
+    model : str
+        `embedded`, a local path or a hub name of a causal language model.
+    definition : {"loss_ratio", "perplexity_ratio"}
+        Of Cherry LLM or of Superfiltering.
+    template : {"alpaca", "wizard", "vicuna", "plain", "chat"}
+        What stands around the instruction; `chat` is the template of the model's tokenizer.
+    parity : {"none", "cherry", "superfiltering"}
+        The published code's rules of boundary, truncation and skipping; `none` scores the same answer tokens with and
+        without the instruction.
+    """
 
     model: str = "embedded"
     definition: Literal["loss_ratio", "perplexity_ratio"] = "loss_ratio"
+    template: Literal["alpaca", "wizard", "vicuna", "plain", "chat"] = "alpaca"
+    parity: Literal["none", "cherry", "superfiltering"] = "none"
+
+    @model_validator(mode="after")
+    def _template_of_the_rule(self) -> IfdScore:
+        known = {"cherry": ("alpaca", "wizard", "vicuna"), "superfiltering": ("plain",)}
+        allowed = known.get(self.parity, (self.template,))
+        if self.template not in allowed:
+            raise ValueError(f"parity {self.parity} needs the template {' or '.join(allowed)}, not {self.template}")
+        return self
 
 
 class Score(Contract):
