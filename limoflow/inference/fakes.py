@@ -98,6 +98,7 @@ class FakeChat:
     """
 
     answer: Callable[[Sequence[ChatMessage]], str | LimoflowError]
+    first_logprobs: dict[str, float] = field(default_factory=dict)
     seen: list[tuple[ChatMessage, ...]] = field(default_factory=list, init=False)
     usage: Usage = field(default_factory=Usage, init=False)
 
@@ -109,7 +110,7 @@ class FakeChat:
             raise answer
         prompt = sum(len(message.content.split()) for message in messages)
         self.usage.add(prompt, len(answer.split()), 0.0)
-        return ChatAnswer(answer, "stop", prompt, len(answer.split()))
+        return ChatAnswer(answer, "stop", prompt, len(answer.split()), dict(self.first_logprobs))
 
     async def close(self) -> None:
         """Do nothing."""
