@@ -35,7 +35,7 @@ def load_spec(path: Path, overrides: Sequence[str] = (), *, profile: Path | None
         layers = [OmegaConf.create(_read(layer)) for layer in (profile, path) if layer is not None]
         layers.append(OmegaConf.from_dotlist(list(overrides)))
         merged = OmegaConf.merge(*layers)
-        recipe = merged.get("recipe") if OmegaConf.is_dict(merged) else None
+        recipe = OmegaConf.select(merged, "recipe") if OmegaConf.is_dict(merged) else None
         if recipe is not None:
             below = OmegaConf.create(_read(recipe_file(str(recipe), path.parent)))
             _keep_whole(below, layers)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 
-from limoflow.inference.chat_types import Chat, ChatSettings
+from limoflow.inference.chat_types import Chat, ChatObserver, ChatSettings
 from schemas.run import Chat as Endpoint
 
 
-def chat_client(endpoint: Endpoint, observer: ChatObserver | None = None) -> Chat:
+def chat_client(endpoint: Endpoint, observer: ChatObserver | None = None, top_logprobs: int | None = None) -> Chat:
     """Return the client of the endpoint that a run names; without its key in the environment, none is sent.
 
     Parameters
     ----------
     endpoint : Endpoint
+    observer : ChatObserver, optional
+        Hears of every answer.
     top_logprobs : int, optional
         Ask for the log-probabilities of so many candidates for the first token.
     """

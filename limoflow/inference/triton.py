@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -134,14 +134,14 @@ class TritonModels:
             await self._connection.close()
             self._connection = None
 
-    async def _ask(self, model: str, texts: dict[str, Sequence[str]]) -> Any:
+    async def _ask(self, model: str, texts: Mapping[str, Sequence[str]]) -> Any:
         try:
             return await self._infer(model, texts)
         except ModelNotServed:
             self._start_healing(model)
             raise
 
-    async def _infer(self, model: str, texts: dict[str, Sequence[str]]) -> Any:
+    async def _infer(self, model: str, texts: Mapping[str, Sequence[str]]) -> Any:
         inputs = [_string_input(name, column) for name, column in texts.items()]
         return await self._translated(
             model, self._client().infer(model, inputs, client_timeout=self._deadline), self._deadline

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from limoflow.inference.chat_types import Chat
+from limoflow.inference.endpoint import chat_client
 from limoflow.plugins import operators
 from schemas.run import Chat as Endpoint
 from services.generator.handler import Generator

@@ -13,7 +13,7 @@ from limoflow.errors import ModelRequestError
 from limoflow.inference.types import AnswerLikelihood, ScoringModels
 from schemas.run import IfdScore, Run
 from schemas.sample import InstructionFollowingDifficulty, Sample
-from services.scorer.score import Figures
+from services.scorer.score import About, Cost, Figures
 
 ROLE = "ifd"
 
@@ -23,6 +23,13 @@ class Ifd:
 
     name = "ifd"
     version = "2"
+    about = About(
+        "ratio of losses or of perplexities",
+        "more",
+        Cost.MODEL,
+        "Li et al. 2024, arXiv 2308.12032 and 2402.00530",
+        "min(1, ratio)",
+    )
 
     async def compute(self, sample: Sample, run: Run, models: ScoringModels) -> Figures:
         """Ask for both losses of the answer in one request."""
