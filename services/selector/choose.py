@@ -202,7 +202,7 @@ def _dataset(table: Table, chosen: Sequence[int]) -> Mapping[str, float]:
         [it.domain for it in candidates],
         [stratum_name(*it.stratum) for it in candidates],
         [table.prints[index] for index in sorted(chosen)],
-        np.array([vector for vector in vectors if len(vector) == size], dtype=np.float16).reshape(-1, size),
+        np.array([vector for vector in vectors if len(vector) == size], dtype=np.float16).reshape(-1, max(1, size)),
     )
 
 
