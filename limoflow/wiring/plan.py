@@ -129,16 +129,23 @@ def plan_models(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> dict[str
     catalog = ModelCatalog(home.root)
     named = {
         **({"ifd": spec.score.ifd.model} if spec.score.ifd is not None else {}),
+        **_scorers(spec),
         **({"base": spec.train.base} if spec.train is not None else {}),
     }
     if "embedded" in named.values():
         key = build_embedded(spec, folder, home, tell).name
         named = {role: f"embedded:{key}" if model == "embedded" else model for role, model in named.items()}
     resolved = {role: catalog.resolve(_from(folder, model)) for role, model in named.items()}
-    if "ifd" in resolved:
-        install_language_model(home.triton_repository, resolved["ifd"], catalog.path(resolved["ifd"]))
+    for name in sorted({name for role, name in resolved.items() if role != "base"}):
+        install_language_model(home.triton_repository, name, catalog.path(name))
     index = pinned_version(spec, folder)
     return resolved if index is None else {**resolved, NOVELTY: index}
+
+
+def _scorers(spec: RunSpec) -> dict[str, str]:
+    wanted = spec.score.deita
+    named = {} if wanted is None else {"deita_complexity": wanted.complexity, "deita_quality": wanted.quality}
+    return {role: model for role, model in named.items() if model is not None}
 
 
 def _from(folder: Path, model: str) -> str:

@@ -21,6 +21,7 @@ _PLACES = {"十": 10, "百": 100, "千": 1000}
 _MYRIADS = {"万": 10**4, "亿": 10**8}
 _CHINESE = "零〇一二两三四五六七八九十百千万亿"
 
+_PLAIN = str.maketrans("−–", "--") | {ord("∞"): "\\infty"}
 _DROPPED = re.compile(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle)(?![A-Za-z])|(?<!\\)\\[!,;: ]|~")
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,|[ \u00a0\u202f])(?=\d{3}(?!\d))")
 _FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)\s*(\d))")
@@ -132,7 +133,7 @@ def _same_number(gold: Number, found: Number) -> bool:
 
 
 def _tidied(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text).translate(str.maketrans({"−": "-", "–": "-", "∞": "\\infty"}))
+    text = unicodedata.normalize("NFKC", text).translate(_PLAIN)
     text = text.strip().strip("*_`").strip()
     while len(text) > 1 and text[0] == text[-1] == "$":
         text = text[1:-1].strip()

@@ -25,6 +25,13 @@ _TEXTS: dict[str, Callable[[str], Any]] = {
     "a": bytearray.fromhex,
 }
 # Types of modules that most programs never import, nor this one before it meets a value of them.
+_COLLECTIONS: tuple[tuple[str, Any], ...] = (
+    ("l", list),
+    ("t", tuple),
+    ("s", set),
+    ("z", frozenset),
+    ("q", collections.deque),
+)
 _NAMED = {("decimal", "Decimal"), ("fractions", "Fraction"), ("datetime", "date"), ("datetime", "datetime"),
           ("datetime", "time"), ("datetime", "timedelta")}  # fmt: skip
 TYPES: dict[str, type] = {
@@ -122,14 +129,14 @@ def encoded(value: Any, other: Callable[[Any], Any], depth: int = 0) -> Any:  # 
     if isinstance(value, dict):
         pairs = dict.items(value)
         return ["d", [[encoded(key, other, depth + 1), encoded(each, other, depth + 1)] for key, each in pairs]]
-    for tag, kind in (("l", list), ("t", tuple), ("s", set), ("z", frozenset), ("q", collections.deque)):
+    for tag, kind in _COLLECTIONS:
         if isinstance(value, kind):
-            return [tag, [encoded(each, other, depth + 1) for each in kind.__iter__(value)]]  # type: ignore[attr-defined]
+            return [tag, [encoded(each, other, depth + 1) for each in kind.__iter__(value)]]
     return _scalar(value, other)
 
 
 def _scalar(value: Any, other: Callable[[Any], Any]) -> Any:
-    kind = type(value)
+    kind: type = type(value)
     if kind is complex:
         return ["c", value.real.hex(), value.imag.hex()]
     if kind in {bytes, bytearray}:
@@ -138,8 +145,9 @@ def _scalar(value: Any, other: Callable[[Any], Any]) -> Any:
         return ["named", kind.__module__, kind.__name__, _named_text(value)]
     if kind is range:
         return ["range", *(encoded(each, other) for each in (value.start, value.stop, value.step))]
-    if kind is type and TYPES.get(value.__name__) is value:
-        return ["type", value.__name__]
+    for name, known in TYPES.items():
+        if known is value:
+            return ["type", name]
     return other(value)
 
 
