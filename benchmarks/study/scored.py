@@ -35,19 +35,22 @@ def scored(pool: StudyPool, parts: Parts, folder: Path) -> list[Candidate]:
 def _scored_file(rows: Path, score: dict[str, Any]) -> Path:
     """Return the file of the rows with the figures that `score` asks for.
 
-    What needs a language model is added to the file of what needs none: the embeddings are the same.
+    They are added to the file of what needs no language model: the embeddings are the same.
     """
-    spec = run_of(rows, score=score).spec
-    made = hashlib.sha256(spec.score.model_dump_json(exclude=USE).encode()).hexdigest()[:8]
-    found = rows.with_name(rows.name.replace(".rows.", f".{made}.scored."))
+    plain, found = _file_of(rows, MODEL_FREE), _file_of(rows, score)
     if not found.exists():
         below = rows
-        if spec.score.ifd is not None or spec.score.learning is not None:
-            below = _scored_file(rows, MODEL_FREE)
-            spec = run_of(rows, score={**score, "embedding": False}).spec
-        for line in apply_layer("score", spec, below, found, Home(root=rows.parent.resolve()), tell=_tell):
+        if found != plain:
+            below, score = _scored_file(rows, MODEL_FREE), {**score, "embedding": False}
+        home = Home(root=rows.parent.resolve())
+        for line in apply_layer("score", run_of(rows, score=score).spec, below, found, home, tell=_tell):
             _tell(line)
     return found
+
+
+def _file_of(rows: Path, score: dict[str, Any]) -> Path:
+    made = run_of(rows, score=score).spec.score.model_dump_json(exclude=USE)
+    return rows.with_name(rows.name.replace(".rows.", f".{hashlib.sha256(made.encode()).hexdigest()[:8]}.scored."))
 
 
 def run_of(rows: Path, **parts: object) -> Run:
