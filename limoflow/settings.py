@@ -66,6 +66,11 @@ class Home:
         return self.root / "models"
 
     @property
+    def rewards(self) -> Path:
+        """Records of trainings, for the learning potential, named by their content."""
+        return self.root / "rewards"
+
+    @property
     def triton_repository(self) -> Path:
         """The model repository that the local Triton serves."""
         return self.root / "triton"

@@ -8,28 +8,33 @@ import sys
 from pathlib import Path
 
 from benchmarks.study.pools import StudyPool
+from benchmarks.study.rules import Parts
 from limoflow.settings import Home
 from limoflow.wiring.files import apply_layer
 from schemas.run import Run, RunSpec
 from services.selector.candidate import Candidate, read_candidate
 
-ALL_PARTS = ("answer_match", "ifd", "complexity", "quality", "depth", "safety")
+# What is done with scores that are there; all else of `score` says how they are made.
+USE = {"weights", "combine", "thresholds"}
 
 
-def scored(pool: StudyPool, folder: Path) -> list[Candidate]:
-    """Return the pool's candidates in the order of its rows, scored now or before."""
+def scored(pool: StudyPool, parts: Parts, folder: Path) -> list[Candidate]:
+    """Return the pool's candidates in the order of its rows, scored as a rule asks, now or before."""
     lines = [_sample(pool, place) for place in range(len(pool.rows))]
     text = "\n".join(lines)
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    rows, found = folder / f"{name}.rows.jsonl", folder / f"{name}.scored.jsonl"
+    rows = folder / f"{name}.rows.jsonl"
+    spec = run_of(rows, **parts).spec
+    made = spec.score.model_dump_json(exclude=USE)
+    found = folder / f"{name}.{hashlib.sha256(made.encode()).hexdigest()[:8]}.scored.jsonl"
     if not found.exists():
         rows.write_text(text + "\n", encoding="utf-8")
         home = Home(root=folder.resolve())
-        for line in apply_layer("score", run_of(rows).spec, rows, found, home, tell=_tell):
+        for line in apply_layer("score", spec, rows, found, home, tell=_tell):
             _tell(line)
-    weights = dict.fromkeys(ALL_PARTS, 1.0)
-    candidates = {it.id: it for it in (read_candidate(line, weights) for line in found.read_bytes().splitlines())}
+    names = spec.score.names()
+    candidates = {it.id: it for it in (read_candidate(line, names) for line in found.read_bytes().splitlines())}
     return [candidates[sample_id(place)] for place in range(len(pool.rows))]
 
 

@@ -36,7 +36,7 @@ async def open_layer(name: str, home: Home, models: ScoringModels | None = None)
         from services.scorer.app import layer as scorer
 
         models = models or in_process_models(home)
-        layer = scorer(models)
+        layer = scorer(models, rewards=home.rewards)
     try:
         yield layer
     finally:

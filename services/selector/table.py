@@ -1,8 +1,8 @@
 """A window's pool, and what each rule leaves of it.
 
-Rules in order, each sample being refused by the first that refuses it: no score, a hard threshold, an embedding of
-another space (or none, where the strategy compares embeddings), exact duplicate, near duplicate, repeat of an earlier
-release, match-fluency, quota, diversity.
+Rules in order, each sample being refused by the first that refuses it: an invalid score, no score, a hard threshold,
+an embedding of another space (or none, where the strategy compares embeddings), exact duplicate, near duplicate, repeat
+of an earlier release, match-fluency, quota, diversity.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.sample import Filtering
 from services.selector import explain
 from services.selector.allocation import allocate_strata
 from services.selector.candidate import MATCH_PART, Candidate, VectorSpace, stratum_name
-from services.selector.combine import finite_parts, rounded
+from services.selector.combine import finite_parts, invalid_part, rounded
 from services.selector.diversity import Pick, Selection, choose_diverse, whole_number_vectors
 from services.selector.duplicates import exact_duplicates, near_duplicates, shingles_of
 from services.selector.match import MatchFluency, match_fluency
@@ -91,6 +91,8 @@ class Table:
 
     def _parts_of(self, index: int) -> dict[str, float]:
         parts = dict(self.pool[index].parts)
+        if invalid_part(parts) is not None:
+            return {}
         if MATCH_PART in self.run.spec.score.names():
             parts[MATCH_PART] = float(self.match.ranks[index])
         return finite_parts(parts)
@@ -117,7 +119,10 @@ class Table:
 
     def _refuse_unscored(self) -> None:
         for index, score in enumerate(self.scores):
-            if score is None:
+            invalid = invalid_part(self.pool[index].parts)
+            if invalid is not None:
+                self._refuse(index, explain.INVALID_SCORE, invalid, "0 to 1")
+            elif score is None:
                 self._refuse(index, explain.UNSCORED, bound=", ".join(sorted(self.run.spec.score.weights)))
 
     def _refuse_outside_thresholds(self) -> None:
