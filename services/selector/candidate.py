@@ -73,13 +73,18 @@ class Candidate:
 def read_candidate(data: bytes, weights: Mapping[str, float]) -> Candidate:
     """Take a candidate from the bytes of a scored sample, which were validated when they entered the pool."""
     sample = orjson.loads(data)
+    return candidate_of(sample, content_hash(sample["instruction"], sample["response"]), weights)
+
+
+def candidate_of(sample: Mapping[str, Any], content: str, weights: Mapping[str, float]) -> Candidate:
+    """Take a candidate from a parsed sample whose content hash is known."""
     metadata = sample.get("metadata") or {}
     lineage = metadata.get("lineage") or {}
     assessment = metadata.get("advanced_assessment") or {}
     space, vector = _vector(assessment.get("embedding"))
     return Candidate(
         id=sample["id"],
-        content=content_hash(sample["instruction"], sample["response"]),
+        content=content,
         domain=metadata.get("domain") or "general",
         difficulty=metadata.get("difficulty") or UNKNOWN_DIFFICULTY,
         instruction=sample["instruction"],

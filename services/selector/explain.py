@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from schemas.sample import Filtering
 from services.selector.combine import rounded
@@ -70,13 +70,19 @@ def refused(
     rank: int | None = None,
 ) -> Filtering:
     """Return why a sample was refused; fields that say nothing are left unset."""
-    fields = {
-        "stratum": stratum,
-        "value": rounded(value) if isinstance(value, float) else value,
-        "bound": rounded(bound) if isinstance(bound, float) else bound,
-        "nearest": nearest,
-        "score": score,
-        "score_parts": score_parts,
-        "rank": rank,
-    }
-    return Filtering(selected=False, reason=reason, **{name: it for name, it in fields.items() if it is not None})
+    fields: dict[str, Any] = {"selected": False, "reason": reason}
+    if stratum is not None:
+        fields["stratum"] = stratum
+    if value is not None:
+        fields["value"] = rounded(value) if isinstance(value, float) else value
+    if bound is not None:
+        fields["bound"] = rounded(bound) if isinstance(bound, float) else bound
+    if nearest is not None:
+        fields["nearest"] = nearest
+    if score is not None:
+        fields["score"] = score
+    if score_parts is not None:
+        fields["score_parts"] = score_parts
+    if rank is not None:
+        fields["rank"] = rank
+    return Filtering(**fields)

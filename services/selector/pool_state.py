@@ -72,7 +72,9 @@ class PoolState(Generic[Payload]):
 
     def offer(self, stratum: str, sample_id: str, version: str, payload: Payload) -> Outcome[Payload]:
         """Offer a scored sample; `version` begins with its content hash, then a colon."""
-        reservoir = self._reservoirs.setdefault(stratum, Reservoir(self._k, self._seed))
+        reservoir = self._reservoirs.get(stratum)
+        if reservoir is None:
+            reservoir = self._reservoirs[stratum] = Reservoir(self._k, self._seed)
         verdict, displaced = reservoir.offer(sample_id, version, payload)
         arrival = Held(sample_id, version, payload)
         outcome: Outcome[Payload] = Outcome(entered=verdict in (Verdict.ENTERED, Verdict.REPLACED))
