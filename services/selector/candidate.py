@@ -7,6 +7,7 @@ import binascii
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class VectorSpace:
     dimensions: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Candidate:
     """One scored sample of a window's pool.
 
@@ -134,9 +135,14 @@ def _vector(embedding: Mapping[str, Any] | None) -> tuple[VectorSpace | None, ND
         return None, None
     try:
         vector = np.frombuffer(base64.b64decode(embedding["data"], validate=True), dtype="<f2")
-        space = VectorSpace(str(embedding["model"]), int(embedding["dimensions"]))
+        space = _space(str(embedding["model"]), int(embedding["dimensions"]))
     except (binascii.Error, KeyError, TypeError, ValueError):
         return None, None
-    if len(vector) != space.dimensions or not np.isfinite(vector).all() or not vector.any():
+    wide = vector.astype(np.float32)
+    # The squares of float16 neither overflow nor vanish in float32, so this is above 0 and finite iff the vector is.
+    if len(vector) != space.dimensions or not 0.0 < float(wide @ wide) < math.inf:
         return None, None
     return space, vector
+
+
+_space = lru_cache(maxsize=256)(VectorSpace)

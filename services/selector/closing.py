@@ -10,10 +10,11 @@ from limoflow.stream.types import Emit
 from schemas.headers import event_headers
 from schemas.release import Release
 from schemas.run import Run
-from schemas.sample import Filtering, Sample
+from schemas.sample import Sample
 from schemas.topics import RELEASES
 from services.selector.candidate import Candidate, candidate_of
 from services.selector.choose import Closing, Elsewhere, close_window
+from services.selector.explain import Refused
 from services.selector.novelty.earlier import earlier_releases
 from services.selector.pool_state import PoolState, content_of
 from services.selector.refusals import STAGE, chosen_emit, refused_emit
@@ -46,7 +47,7 @@ class WindowPool:
         """Return a sample."""
         return Sample.model_validate_json(unpacked(self.standing[sample_id].payload))
 
-    def refused(self, sample_id: str, why: Filtering) -> Emit:
+    def refused(self, sample_id: str, why: Refused) -> Emit:
         """Return the record of a sample that was refused."""
         held = self.standing[sample_id]
         tidy = sample_id in self._tidy

@@ -125,7 +125,8 @@ def _rolled(tokens: NDArray[np.uint64], length: int) -> NDArray[np.int64]:
     positions = max(0, len(tokens) - length + 1)
     state = np.zeros(positions, dtype=np.uint64)
     for step in range(length):
-        state = _mixed(state + _STEP + tokens[step : step + positions])
+        state += tokens[step : step + positions]
+        _mix(state)
     return state.view(np.int64)
 
 
@@ -135,10 +136,14 @@ def _whole(tokens: NDArray[np.uint64], length: int) -> NDArray[np.int64]:
     return _rolled(padded, length)
 
 
-def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    state = state ^ (state >> np.uint64(30))
-    state = state * _MIX
-    return state ^ (state >> np.uint64(27))
+def _mix(state: NDArray[np.uint64]) -> None:
+    """Advance hashes in place: new arrays would cost more in page faults than the arithmetic."""
+    state += _STEP
+    shifted = state >> np.uint64(30)
+    state ^= shifted
+    state *= _MIX
+    np.right_shift(state, np.uint64(27), out=shifted)
+    state ^= shifted
 
 
 def _rows_per_band(threshold: float) -> int:
@@ -161,7 +166,8 @@ def _shared_buckets(shingles: Ragged, rows: int) -> dict[int, list[int]]:
         state = np.zeros(len(shingles), dtype=np.uint64)
         # Where two bands share a hash by chance, the exact similarity tells them apart.
         for row in matrix[band * rows : (band + 1) * rows]:
-            state = _mixed(state + _STEP + row)
+            state += row
+            _mix(state)
         _, inverse, counts = np.unique(state, return_inverse=True, return_counts=True)
         shared = np.flatnonzero(counts[inverse] > 1)
         numbers = inverse[shared] + band * len(shingles)

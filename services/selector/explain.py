@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from schemas.sample import Filtering
 from services.selector.combine import rounded
@@ -58,6 +58,28 @@ MEANING: Final = {
 """What each reason means, in the order in which the rules are tried."""
 
 
+class Refused(NamedTuple):
+    """Why a sample was refused: `metadata.filtering` without the model, which costs more than the choice."""
+
+    reason: str
+    stratum: str | None = None
+    rank: int | None = None
+    score: float | None = None
+    score_parts: dict[str, float] | None = None
+    nearest: str | None = None
+    value: float | str | None = None
+    bound: float | str | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return what `metadata.filtering` holds; fields that say nothing are left out."""
+        said = {name: value for name, value in zip(self._fields, self, strict=True) if value is not None}
+        return {"selected": False, **said}
+
+    def filtering(self) -> Filtering:
+        """Return it as a part of a sample."""
+        return Filtering(**self.fields())
+
+
 def refused(
     reason: str,
     *,
@@ -68,21 +90,15 @@ def refused(
     score: float | None = None,
     score_parts: dict[str, float] | None = None,
     rank: int | None = None,
-) -> Filtering:
-    """Return why a sample was refused; fields that say nothing are left unset."""
-    fields: dict[str, Any] = {"selected": False, "reason": reason}
-    if stratum is not None:
-        fields["stratum"] = stratum
-    if value is not None:
-        fields["value"] = rounded(value) if isinstance(value, float) else value
-    if bound is not None:
-        fields["bound"] = rounded(bound) if isinstance(bound, float) else bound
-    if nearest is not None:
-        fields["nearest"] = nearest
-    if score is not None:
-        fields["score"] = score
-    if score_parts is not None:
-        fields["score_parts"] = score_parts
-    if rank is not None:
-        fields["rank"] = rank
-    return Filtering(**fields)
+) -> Refused:
+    """Return why a sample was refused."""
+    return Refused(
+        reason,
+        stratum,
+        rank,
+        score,
+        score_parts,
+        nearest,
+        rounded(value) if isinstance(value, float) else value,
+        rounded(bound) if isinstance(bound, float) else bound,
+    )

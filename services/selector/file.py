@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from limoflow.layer import LayerResult, Rejection
 from schemas.run import Run
-from schemas.sample import Filtering, Sample
+from schemas.sample import Sample
 from services.selector.candidate import sample_stratum
 from services.selector.closing import WindowPool, close_state
-from services.selector.explain import RESERVOIR_FULL, refused
+from services.selector.explain import RESERVOIR_FULL, Refused, refused
 from services.selector.keys import short_hash
 from services.selector.pool_state import PoolState
 from services.selector.refusals import marked
@@ -41,5 +41,5 @@ def select_file(samples: Iterable[Sample], run: Run) -> LayerResult:
     return LayerResult(tuple(marked(pool.sample(it), why) for it, why in closing.chosen.items()), tuple(rejected))
 
 
-def _rejection(sample: Sample, why: Filtering) -> Rejection:
-    return Rejection(marked(sample, why), why.reason, why.value, why.bound)
+def _rejection(sample: Sample, why: Refused) -> Rejection:
+    return Rejection(marked(sample, why.filtering()), why.reason, why.value, why.bound)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from limoflow.layer import sample_emit, stamped
 from limoflow.stream.types import Emit
-from schemas.headers import RELEASE, Headers, event_headers
+from schemas.headers import CONTENT, RELEASE, Headers, event_headers
 from schemas.sample import Filtering, Sample
 from schemas.topics import FINALIZED, REJECTED
+from services.selector.explain import Refused
 
 STAGE = "selector"
 VERSION = "1"
@@ -25,7 +27,7 @@ def marked(sample: Sample, why: Filtering) -> Sample:
     return stamped(sample.extended(filtering=why), STAGE, VERSION)
 
 
-def refused_emit(data: bytes, sample_id: str, content: str, why: Filtering, *, tidy: bool = False) -> Emit:
+def refused_emit(data: bytes, sample_id: str, content: str, why: Refused, *, tidy: bool = False) -> Emit:
     """Return the record of a refused sample from its bytes, which is what `marked` would make, without the model.
 
     Parameters
@@ -34,7 +36,7 @@ def refused_emit(data: bytes, sample_id: str, content: str, why: Filtering, *, t
         The scored sample as strict JSON.
     sample_id, content : str
         Its id and content hash.
-    why : Filtering
+    why : Refused
     tidy : bool
         Whether it is known that the sample has no unknown fields beside `metadata`, and no `filtering` in it. Where the
         bytes then end with the lineage, those before it are kept as they are, and not parsed.
@@ -44,14 +46,14 @@ def refused_emit(data: bytes, sample_id: str, content: str, why: Filtering, *, t
     if place is None or parsed is None:
         return _reparsed_emit(data, sample_id, content, why)
     lineage = _lineage_after(parsed)
-    parts = (data[:place], _LINEAGE, orjson.dumps(lineage), b',"filtering":', _json(why), b"}}")
+    parts = (data[:place], _LINEAGE, orjson.dumps(lineage), b',"filtering":', orjson.dumps(why.fields()), b"}}")
     return Emit(REJECTED, sample_id.encode(), b"".join(parts), _headers(sample_id, content, why, lineage))
 
 
-def _reparsed_emit(data: bytes, sample_id: str, content: str, why: Filtering) -> Emit:
+def _reparsed_emit(data: bytes, sample_id: str, content: str, why: Refused) -> Emit:
     sample = orjson.loads(data)
     metadata = sample["metadata"]
-    metadata["filtering"] = orjson.Fragment(_json(why))
+    metadata["filtering"] = why.fields()
     metadata["lineage"] = lineage = _lineage_after(metadata["lineage"])
     return Emit(REJECTED, sample_id.encode(), orjson.dumps(sample), _headers(sample_id, content, why, lineage))
 
@@ -78,21 +80,14 @@ def _lineage_after(lineage: dict[str, Any]) -> dict[str, Any]:
     return {**lineage, "stage": STAGE, "versions": {**lineage.get("versions", {}), STAGE: VERSION}}
 
 
-def _json(why: Filtering) -> bytes:
-    return why.model_dump_json(exclude_unset=True).encode()
+def _headers(sample_id: str, content: str, why: Refused, lineage: dict[str, Any]) -> Headers:
+    first, _, *others = _shared_headers(lineage["run_id"], lineage["window"], why.reason)
+    return (first, ("ce_id", sample_id.encode()), *others, (CONTENT, content.encode()))
 
 
-def _headers(sample_id: str, content: str, why: Filtering, lineage: dict[str, Any]) -> Headers:
-    return event_headers(
-        "sample.v1",
-        sample_id,
-        STAGE,
-        runid=lineage["run_id"],
-        window=lineage["window"],
-        contenthash=content,
-        stage=STAGE,
-        reason=why.reason,
-    )
+@lru_cache(maxsize=1_024)
+def _shared_headers(run_id: str, window: int, reason: str) -> Headers:
+    return event_headers("sample.v1", "", STAGE, runid=run_id, window=window, stage=STAGE, reason=reason)
 
 
 def chosen_emit(sample: Sample, why: Filtering, release_id: str) -> Emit:

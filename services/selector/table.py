@@ -43,7 +43,7 @@ class Table:
         self.parts = self._parts()
         self.scores = final_scores(self.parts, run.spec.score.weights, run.spec.score.combine)
         self.strata = [stratum_name(*candidate.stratum) for candidate in pool]
-        self.refusals: dict[int, Filtering] = {}
+        self.refusals: dict[int, explain.Refused] = {}
         self._order = sorted(range(len(pool)), key=lambda index: (-(self.scores[index] or 0.0), index))
         self.quotas: dict[tuple[str, str], int] = {}
         self.novelty: dict[str, object] = (
@@ -172,8 +172,9 @@ class Table:
             max_jaccard=rule.max_jaccard,
         )
         for place, repeat in found.items():
-            self._refuse(order[place], explain.ALREADY_RELEASED[repeat.measure], repeat.known.value, repeat.bound)
-            self.refusals[order[place]].nearest = repeat.known.id
+            index = order[place]
+            self._refuse(index, explain.ALREADY_RELEASED[repeat.measure], repeat.known.value, repeat.bound)
+            self.refusals[index] = self.refusals[index]._replace(nearest=repeat.known.id)
 
     def _refuse_low_match(self) -> None:
         if not self.match.ranked:
