@@ -124,6 +124,8 @@ def _parts(
 
 
 def _number(value: object) -> float | None:
+    if type(value) is float and -math.inf < value < math.inf:
+        return value
     if isinstance(value, int | float) and math.isfinite(value):
         return float(value)
     return None
