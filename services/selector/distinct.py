@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _SPAN = 2**64
+_KEYED = hashlib.blake2b(digest_size=8, key=b"distinct")
 
 
 class Fate(NamedTuple):
@@ -104,5 +105,6 @@ class DistinctFates:
 
 
 def _hash(sample_id: str) -> int:
-    data = sample_id.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8, key=b"distinct").digest())
+    state = _KEYED.copy()
+    state.update(sample_id.encode("utf-8", "surrogatepass"))
+    return int.from_bytes(state.digest())

@@ -72,7 +72,9 @@ class PoolState(Generic[Payload]):
 
     def offer(self, stratum: str, sample_id: str, version: str, payload: Payload) -> Outcome[Payload]:
         """Offer a scored sample; `version` begins with its content hash, then a colon."""
-        reservoir = self._reservoirs.setdefault(stratum, Reservoir(self._k, self._seed))
+        reservoir = self._reservoirs.get(stratum)
+        if reservoir is None:
+            reservoir = self._reservoirs[stratum] = Reservoir(self._k, self._seed)
         verdict, displaced = reservoir.offer(sample_id, version, payload)
         arrival = Held(sample_id, version, payload)
         outcome: Outcome[Payload] = Outcome(entered=verdict in (Verdict.ENTERED, Verdict.REPLACED))
@@ -110,10 +112,10 @@ class PoolState(Generic[Payload]):
     def standing(self) -> dict[str, Held[Payload]]:
         """Return the pool by id: of each id the smallest version, unless a smaller content of it ended elsewhere."""
         found: dict[str, Held[Payload]] = {}
+        fates = {sample_id: fate for sample_id, fate in self.fates if fate.kind != SCORED}
         for held in self:
-            fate = self.fates.fate(held.id)
-            scored = Fate(content_of(held.version), SCORED, "")
-            elsewhere = fate is not None and fate.kind != SCORED and fate < scored
+            fate = fates.get(held.id)
+            elsewhere = fate is not None and fate < Fate(content_of(held.version), SCORED, "")
             if not elsewhere and (held.id not in found or held.version < found[held.id].version):
                 found[held.id] = held
         return found

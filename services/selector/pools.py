@@ -109,7 +109,7 @@ class PartitionPools:
         if place in self._released:
             if not self._released.chose(place, sample.id):
                 why = refused(WINDOW_CLOSED, value=self._released.release_id(place))
-                yield refused_emit(_finite(record.value or b"", sample), sample.content_hash, why)
+                yield refused_emit(_finite(record.value or b"", sample), sample.id, sample.content_hash, why)
             return
         yield from self._offered(record, sample, place)
 
@@ -129,7 +129,7 @@ class PartitionPools:
         refusal = outcome.refusal
         if refusal is not None and refusal.held.id == sample.id:
             why = refused(RESERVOIR_FULL, value=refusal.key, bound=refusal.bound)
-            yield refused_emit(data, content, why)
+            yield refused_emit(data, sample.id, content, why, tidy=_tidy(sample))
             for sample_id, fate, change in outcome.changes:
                 if change.stands and sample_id == sample.id:
                     yield fate_emit(place, sample_id, fate)
@@ -181,6 +181,10 @@ class PartitionPools:
 def _place(record: Record) -> tuple[str, int] | None:
     run_id, window = header_text(record.headers, RUN), header_text(record.headers, WINDOW)
     return (run_id, int(window)) if run_id and "|" not in run_id and window and window.isdecimal() else None
+
+
+def _tidy(sample: Sample) -> bool:
+    return not sample.model_extra and "filtering" not in sample.metadata.model_fields_set
 
 
 def _finite(data: bytes, sample: Sample) -> bytes:
