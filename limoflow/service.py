@@ -17,7 +17,7 @@ from limoflow.observe.health import HealthServer
 from limoflow.observe.logs import configure_logs
 from limoflow.observe.metrics import Metrics
 from limoflow.observe.tracing import tracing
-from limoflow.settings import ServiceSettings
+from limoflow.settings import ServiceSettings, from_environment
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.tracer import StreamTracer
 from limoflow.stream.types import Stage, Task, Transport
@@ -133,9 +133,14 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
     from limoflow.stream.kafka_transport import KafkaTransport
 
     collect_seldom()
-    settings, broker = ServiceSettings(), BrokerSettings()
-    configure_logs(name, settings.instance, level=settings.log_level)
+    configure_logs(name, "")
     log = structlog.stdlib.get_logger(name)
+    try:
+        settings, broker = from_environment(ServiceSettings), from_environment(BrokerSettings)
+        configure_logs(name, settings.instance, level=settings.log_level)
+    except LimoflowError as error:
+        log.error("ended", error_class=type(error).__name__, error=str(error))  # noqa: TRY400 - the message says all
+        return error.exit_code
     metrics, runners, remarks = Metrics(), list[Runner](), list[str]()
     metrics.chat_budget(settings.chat_budget)
     with ExitStack() as resources:
