@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Protocol
 
 import structlog
@@ -141,6 +143,7 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
     except LimoflowError as error:
         log.error("ended", error_class=type(error).__name__, error=str(error))  # noqa: TRY400 - the message says all
         return error.exit_code
+    _log_crashes(log)
     metrics, runners, remarks = Metrics(), list[Runner](), list[str]()
     metrics.chat_budget(settings.chat_budget)
     with ExitStack() as resources:
@@ -160,6 +163,16 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
             return error.exit_code
         log.info("stopped", exit_code=code)
         return code
+
+
+def _log_crashes(log: structlog.stdlib.BoundLogger) -> None:
+    """Write what ends the process or a thread through the logs, where secrets are masked, and not past them."""
+
+    def crashed(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        log.critical("crashed", error_class=kind.__name__, exc_info=(kind, error, trace))
+
+    sys.excepthook = crashed
+    threading.excepthook = lambda told: crashed(told.exc_type, told.exc_value, told.exc_traceback)
 
 
 def _readiness(runners: Sequence[Runner], remarks: Sequence[str] = ()) -> tuple[bool, str]:

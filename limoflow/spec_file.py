@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from limoflow.errors import RunSpecError
+from limoflow.redaction import holds_credentials, is_secret_name, redacted
 from schemas.run import RunSpec
 
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 RECIPES = Path(__file__).with_name("recipes")
 
 
@@ -123,9 +126,26 @@ def check_spec(plain: dict[str, Any], origin: str) -> RunSpec:
         ]
         raise RunSpecError("\n".join(lines)) from error
     unknown = list(_unknown_keys(spec, ()))
+    unknown += [f"{place}: {what}" for place, what in _secrets_below(plain, ())]
     if unknown:
         raise RunSpecError("\n".join(f"{origin}: {line}" for line in unknown))
     return spec
+
+
+def _secrets_below(value: Any, place: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield where a spec holds a secret: it is written to topics and manifests, and everybody may read it there."""
+    name = place[-1] if place else ""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _secrets_below(part, (*place, str(key)))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _secrets_below(part, (*place, str(index)))
+    elif isinstance(value, str):
+        if name == "api_key_env" and not _VARIABLE.fullmatch(value):
+            yield ".".join(place), "is no name of an environment variable; set the key there, and name it here"
+        elif is_secret_name(name) or holds_credentials(value):
+            yield ".".join(place), "holds a secret; set it in the environment of the services, and not in a run"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -165,5 +185,5 @@ def _unknown_below(value: Any, place: tuple[str, ...]) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = f"a mapping of {', '.join(map(str, value))}" if isinstance(value, dict) else redacted(repr(value))
     return text if len(text) <= 80 else text[:77] + "..."

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from limoflow.errors import UsageError
+from limoflow.redaction import redacted
 
 Check = Callable[[], tuple[bool, str]]
 Answer = tuple[HTTPStatus, str, bytes]
@@ -91,7 +92,11 @@ def _checked(check: Check) -> Answer:
     except Exception as error:  # noqa: BLE001 - a check that fails is the answer "no", not the end of the server
         _log.exception("health check failed")
         good, reason = False, f"{type(error).__name__}: {error}"
-    return HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{reason}\n".encode()
+    return (
+        HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE,
+        _TEXT,
+        f"{redacted(reason)}\n".encode("utf-8", "replace"),
+    )
 
 
 def _metrics(registry: CollectorRegistry, accept: str) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from limoflow.errors import PoisonError
+from limoflow.redaction import redacted
 from limoflow.stream.types import Emit, Record
 from schemas.dead_letter import DeadLetter
 from schemas.headers import RUN, WINDOW, Headers, header_text
@@ -48,7 +49,7 @@ def dead_letter(
         "offset": str(record.offset),
         "attempts": str(attempts),
         "errorclass": type(error).__name__,
-        "error": str(error),
+        "error": redacted(str(error)),
         "runid": run,
         "window": cut,
     }

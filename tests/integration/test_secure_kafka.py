@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 
 from limoflow.errors import AccessDenied
+from limoflow.stack.ports import PortReservation
 from limoflow.stream.kafka_errors import connect, quiet
 from limoflow.stream.kafka_transport import KafkaTransport
 from limoflow.stream.transaction import TransactionalWriter
@@ -30,6 +35,12 @@ pytestmark = pytest.mark.kafka
 RUNNING = ("ingestor", "generator", "verifier", "scorer", "selector", "exporter")
 GUARD_S = 120.0
 ROWS = 40
+PLANTED = {
+    "LIMOFLOW_CHAT_API_KEY": "sk-planted-chat-key",
+    "AWS_SECRET_ACCESS_KEY": "planted/storage+key",
+    "HTTPS_PROXY": "http://somebody:planted-proxy-password@127.0.0.1:9",
+}
+SECRETS = ("sk-planted-chat-key", "planted/storage+key", "planted-proxy-password")
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +66,18 @@ class Place:
             "LIMOFLOW_EXPORTER_FOLDER": str(self.folder / "releases"),
             "LIMOFLOW_INSTANCE": f"{user}-0",
             "LIMOFLOW_LOG_LEVEL": "DEBUG",
+            **PLANTED,
         }
 
     def log(self, service: str) -> str:
         return (self.folder / f"{service}.log").read_text(encoding="utf-8", errors="replace")
 
-    def start(self, service: str, **changes: object) -> subprocess.Popen[bytes]:
+    def start(self, service: str, port: int = 0, **changes: object) -> subprocess.Popen[bytes]:
         with (self.folder / f"{service}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", f"services.{service}"],
                 cwd=self.folder,
-                env=self.environment(service, **changes),
+                env=self.environment(service, **changes) | {"LIMOFLOW_HTTP_PORT": str(port)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -101,16 +113,43 @@ def last_line(log: str) -> dict[str, str]:
 
 
 def without_passwords(text: str, broker: SecureBroker) -> bool:
-    return not [user for user, password in broker.passwords.items() if password in text]
+    return not [secret for secret in (*broker.passwords.values(), *SECRETS) if secret in text]
 
 
-def spec(folder: Path) -> Path:
-    write_lake(folder, "rows.jsonl", rows(ROWS))
+class _Echo(BaseHTTPRequestHandler):
+    """A chat endpoint that refuses every request and repeats the key, as some do."""
+
+    def do_POST(self) -> None:
+        body = f'{{"error": "incorrect key: {self.headers["Authorization"]}"}}'.encode()
+        self.send_response(401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        server.shutdown()
+
+
+def spec(folder: Path, endpoint: str) -> Path:
+    write_lake(folder, "rows.jsonl", [*rows(ROWS), b"no JSON"])
     path = folder / "run.yaml"
     wanted = {
         "name": "secure",
         "sources": [{"path": "lake/*", "domain": "mathematics"}],
-        "score": {"ifd": None, "embedding": False},
+        "score": {
+            "ifd": None,
+            "embedding": False,
+            "judges": ["alpagasus"],
+            "chat": {"base_url": endpoint, "model": "judge", "timeout_seconds": 20},
+        },
         "select": {"target": 10},
         "export": {"formats": ["jsonl"]},
     }
@@ -119,16 +158,19 @@ def spec(folder: Path) -> Path:
 
 
 def test_a_run_passes_through_services_with_their_own_rights_and_waits_where_one_is_missing(
-    tmp_path: Path, broker: SecureBroker
+    tmp_path: Path, broker: SecureBroker, endpoint: str
 ) -> None:
     admin = connect(broker.settings(ADMIN))
     withheld = binding("generator", AclPermissionType.DENY, "Write", "topic", "samples.candidate", "literal")
     for made in admin.create_acls([withheld]).values():
         made.result()
     with place(tmp_path, broker) as here:
+        reserved = PortReservation(len(RUNNING))
+        ports = dict(zip(RUNNING, reserved.ports, strict=True))
+        reserved.release()
         for service in RUNNING:
-            here.start(service)
-        submitted = here.limoflow("run", str(spec(tmp_path)), "--detach")
+            here.start(service, ports[service])
+        submitted = here.limoflow("run", str(spec(tmp_path, endpoint)), "--detach")
         assert submitted.returncode == 0, submitted.stderr
 
         assert here.processes["generator"].wait(GUARD_S) == 2
@@ -139,17 +181,37 @@ def test_a_run_passes_through_services_with_their_own_rights_and_waits_where_one
 
         for taken in admin.delete_acls([_exactly(withheld)]).values():
             taken.result()
-        here.start("generator")
+        here.start("generator", ports["generator"])
         followed = here.limoflow("run", str(tmp_path / "run.yaml"))
         assert followed.returncode == 0, followed.stderr + "\n".join(here.log(name)[-1500:] for name in RUNNING)
         assert "audit passed" in followed.stdout
-        shown = here.limoflow("status")
-        assert shown.returncode == 0, shown.stderr
-        assert here.limoflow("dlq", "list").returncode == 0
         assert all(process.poll() is None for process in here.processes.values())
-        written = [*map(here.log, RUNNING), submitted.stdout, followed.stdout, shown.stdout]
-        written += [path.read_text("utf-8") for path in (tmp_path / "releases").rglob("*.json*")]
-        assert without_passwords("".join(written), broker)
+        said = [submitted.stdout, followed.stdout, followed.stderr, *_everything_said(here, ports)]
+        assert without_passwords("".join(said), broker)
+        # What the brokers hold, what was exported, what was logged at DEBUG.
+        topics_written = [*broker.folder.glob("kafka/data/[a-z]*-*/*.log")]
+        written = [*topics_written, *(path for path in tmp_path.rglob("*") if path.is_file())]
+        assert any(b"incorrect key: Bearer ***" in path.read_bytes() for path in topics_written), "no error to hide"
+        for path in written:
+            assert without_passwords(path.read_text("utf-8", "replace"), broker), path
+
+
+def _everything_said(here: Place, ports: dict[str, int]) -> Iterator[str]:
+    """What the command line and the processes answer, all of it."""
+    (run_id,) = re.findall(r"run (secure-\w+) submitted", here.limoflow("run", "run.yaml", "--detach").stdout)
+    (letter,) = here.limoflow("dlq", "list").stdout.splitlines()
+    sample = json.loads(next((here.folder / "releases").rglob("*.jsonl")).read_text("utf-8").splitlines()[0])["id"]
+    commands = ["status", f"audit {run_id}", f"explain {sample}", "dlq list", f"dlq show {letter.split()[0]}"]
+    for command in (*commands, "release list", f"release show {run_id}"):
+        done = here.limoflow(*command.split())
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        yield done.stdout + done.stderr
+    yield here.limoflow("doctor").stdout
+    yield here.limoflow("audit", "sk-planted-chat-key").stderr
+    for port in ports.values():
+        for path in ("healthz", "readyz", "metrics"):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+                yield answer.read().decode()
 
 
 def _exactly(rule: AclBinding) -> AclBindingFilter:

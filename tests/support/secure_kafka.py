@@ -47,10 +47,13 @@ class SecureBroker:
 
     Attributes
     ----------
+    folder : Path
+        Of its data and logs.
     expired : str
         Address of the listener with the expired certificate.
     """
 
+    folder: Path
     bootstrap: str
     expired: str
     authority: Path
@@ -92,7 +95,7 @@ def secure_broker(folder: Path) -> Iterator[SecureBroker]:
     properties = _properties(extra.ports[0], certificates, passwords[ADMIN])
     broker = KafkaBroker(folder, properties=properties, passwords=known)
     spec = broker.spec()
-    made = SecureBroker(broker.bootstrap, f"{LOOPBACK}:{extra.ports[0]}", certificates.authority, passwords)
+    made = SecureBroker(folder, broker.bootstrap, f"{LOOPBACK}:{extra.ports[0]}", certificates.authority, passwords)
     extra.release()
     with running(replace(spec, ready=lambda: _answers(made))):
         admin = connect(made.settings(ADMIN))
