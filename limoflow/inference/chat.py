@@ -23,6 +23,10 @@ from limoflow.redaction import redacted
 CHARACTERS_PER_TOKEN = 3
 LONGEST_BACKOFF = 30.0
 SHOWN = 200
+MAX_ANSWER_BYTES = 16 << 20
+"""The longest answer that is read, after decompression."""
+
+_OF_THE_CODING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 _READ = 4096
 
 
@@ -169,13 +173,26 @@ class ChatClient:
 
     async def _post(self, body: bytes) -> httpx.Response:
         try:
-            return await self._client().post("chat/completions", content=body)
+            async with self._client().stream("POST", "chat/completions", content=body) as response:
+                return await self._whole(response)
         except httpx.TimeoutException as error:
             raise _TryAgain(
                 DeadlineExceeded(f"chat endpoint {self._where()}: no answer within {self._settings.timeout:g} s")
             ) from error
         except httpx.TransportError as error:
             raise _TryAgain(DependencyUnavailable(f"chat endpoint {self._where()}: {self._safe(error)}")) from error
+
+    async def _whole(self, response: httpx.Response) -> httpx.Response:
+        """Read an answer up to its bound: an endpoint may send without end."""
+        content = bytearray()
+        async for piece in response.aiter_bytes():
+            content += piece
+            if len(content) > MAX_ANSWER_BYTES:
+                raise ChatRequestError(
+                    f"chat endpoint {self._where()}: its answer is longer than {MAX_ANSWER_BYTES} bytes"
+                )
+        plain = [(name, value) for name, value in response.headers.items() if name not in _OF_THE_CODING]
+        return httpx.Response(response.status_code, headers=plain, content=bytes(content))
 
     def _client(self) -> httpx.AsyncClient:
         # Made at the first call, because its connections belong to the running loop.

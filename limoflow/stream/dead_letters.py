@@ -39,7 +39,9 @@ def dead_letter(
         Where the caller knows them; else they are taken from the record's headers and key.
     """
     run = run_id if run_id is not None else header_text(record.headers, RUN)
-    cut = str(window) if window is not None else header_text(record.headers, WINDOW)
+    told = header_text(record.headers, WINDOW) or ""
+    # A letter whose own headers could not be read would be lost to those who look for it.
+    cut = str(window) if window is not None else told if told.isascii() and told.isdigit() else None
     reasons = {
         "sampleid": sample_id if sample_id is not None else _identity(record),
         "stage": stage,
