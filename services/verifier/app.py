@@ -9,6 +9,7 @@ from typing import Any
 from limoflow.inference.chat_types import Chat
 from limoflow.inference.endpoint import chat_client
 from limoflow.plugins import operators
+from limoflow.settings import from_environment
 from schemas.run import Chat as Endpoint
 from services.verifier.checks import GROUP, OWN
 from services.verifier.handler import Verifier
@@ -23,7 +24,7 @@ def layer(settings: VerifierSettings | None = None, chat: Callable[[Endpoint], C
     chat : callable, optional
         Makes the client of an endpoint, for checks that ask a model.
     """
-    offered: dict[str, Any] = {"settings": settings or VerifierSettings(), "chat": chat or chat_client}
+    offered: dict[str, Any] = {"settings": settings or from_environment(VerifierSettings), "chat": chat or chat_client}
     checks = []
     for point in operators(GROUP, OWN).values():
         kind = point.load()
