@@ -17,7 +17,7 @@ from services.selector.choose import Closing, Elsewhere, close_window
 from services.selector.explain import Refused
 from services.selector.novelty.earlier import earlier_releases
 from services.selector.pool_state import PoolState, content_of
-from services.selector.refusals import STAGE, chosen_emit, refused_emit
+from services.selector.refusals import STAGE, chosen_emit, is_tidy, refused_emit
 from services.selector.reservoir import Held
 from services.selector.stored import unpacked
 
@@ -40,7 +40,7 @@ class WindowPool:
         for held in self.standing.values():
             sample = orjson.loads(unpacked(held.payload))
             self.candidates.append(candidate_of(sample, content_of(held.version), weights))
-            if sample.keys() <= Sample.model_fields.keys() and "filtering" not in sample["metadata"]:
+            if is_tidy(sample, sample["metadata"]):
                 self._tidy.add(held.id)
 
     def sample(self, sample_id: str) -> Sample:

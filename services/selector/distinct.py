@@ -42,6 +42,9 @@ class Change(NamedTuple):
     gone: tuple[str, Fate] | None = None
 
 
+_STANDS, _FALLS = Change(True), Change(False)
+
+
 class DistinctFates:
     """The fates of the `k` ids with the smallest hashes.
 
@@ -79,16 +82,16 @@ class DistinctFates:
         held = self._fates.get(key)
         if held is not None:
             if fate >= held[1]:
-                return Change(fate == held[1])
+                return _STANDS if fate == held[1] else _FALLS
             self._fates[key] = (sample_id, fate)
             return Change(True, held)
         if len(self._fates) < self._k:
             heapq.heappush(self._largest_first, -key)
             self._fates[key] = (sample_id, fate)
-            return Change(True)
+            return _STANDS
         self._overflowed = True
         if key > -self._largest_first[0]:
-            return Change(False)
+            return _FALLS
         self._fates[key] = (sample_id, fate)
         return Change(True, self._fates.pop(-heapq.heapreplace(self._largest_first, -key)))
 

@@ -75,7 +75,7 @@ class PoolState(Generic[Payload]):
         reservoir = self._reservoirs.get(stratum)
         if reservoir is None:
             reservoir = self._reservoirs[stratum] = Reservoir(self._k, self._seed)
-        verdict, displaced = reservoir.offer(sample_id, version, payload)
+        verdict, displaced, key = reservoir.offer(sample_id, version, payload)
         arrival = Held(sample_id, version, payload)
         outcome: Outcome[Payload] = Outcome(entered=verdict in (Verdict.ENTERED, Verdict.REPLACED))
         if outcome.entered:
@@ -86,7 +86,7 @@ class PoolState(Generic[Payload]):
             outcome.superseded = arrival
         gone = arrival if verdict is Verdict.REFUSED else displaced if verdict is Verdict.ENTERED else None
         if gone is not None:
-            outcome.refusal = Refusal(gone, reservoir.key(gone.id), reservoir.bound)
+            outcome.refusal = Refusal(gone, key, reservoir.bound)
             self._state(outcome, gone.id, Fate(content_of(gone.version), "r", REFUSED_LABEL))
         return outcome
 

@@ -24,7 +24,7 @@ from services.selector.explain import RESERVOIR_FULL, WINDOW_CLOSED, refused
 from services.selector.keys import short_hash
 from services.selector.pool_state import PoolState
 from services.selector.records import NO_CONTENT, PoolKey, fate_emit, scored_emit
-from services.selector.refusals import refused_emit
+from services.selector.refusals import is_tidy, refused_emit
 from services.selector.released import Released
 from services.selector.settings import SelectorSettings
 
@@ -129,7 +129,8 @@ class PartitionPools:
         refusal = outcome.refusal
         if refusal is not None and refusal.held.id == sample.id:
             why = refused(RESERVOIR_FULL, value=refusal.key, bound=refusal.bound)
-            yield refused_emit(data, sample.id, content, why, tidy=_tidy(sample))
+            tidy = is_tidy(sample.model_fields_set, sample.metadata.model_fields_set)
+            yield refused_emit(data, sample.id, content, why, tidy=tidy)
             for sample_id, fate, change in outcome.changes:
                 if change.stands and sample_id == sample.id:
                     yield fate_emit(place, sample_id, fate)
@@ -181,10 +182,6 @@ class PartitionPools:
 def _place(record: Record) -> tuple[str, int] | None:
     run_id, window = header_text(record.headers, RUN), header_text(record.headers, WINDOW)
     return (run_id, int(window)) if run_id and "|" not in run_id and window and window.isdecimal() else None
-
-
-def _tidy(sample: Sample) -> bool:
-    return not sample.model_extra and "filtering" not in sample.metadata.model_fields_set
 
 
 def _finite(data: bytes, sample: Sample) -> bytes:

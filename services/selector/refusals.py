@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,7 @@ VERSION = "1"
 
 # After a comma or a bracket this is a key, in compact JSON: in a text its quotes would be escaped.
 _LINEAGE = b'"lineage":'
+_KNOWN = frozenset(Sample.model_fields)
 
 
 def marked(sample: Sample, why: Filtering) -> Sample:
@@ -38,8 +40,8 @@ def refused_emit(data: bytes, sample_id: str, content: str, why: Refused, *, tid
         Its id and content hash.
     why : Refused
     tidy : bool
-        Whether it is known that the sample has no unknown fields beside `metadata`, and no `filtering` in it. Where the
-        bytes then end with the lineage, those before it are kept as they are, and not parsed.
+        Whether `is_tidy` was seen to hold. Where the bytes then end with the lineage, those before it are kept as they
+        are, and not parsed.
     """
     place = _ending_lineage(data) if tidy else None
     parsed = None if place is None else _object(data[place + len(_LINEAGE) : -2])
@@ -48,6 +50,11 @@ def refused_emit(data: bytes, sample_id: str, content: str, why: Refused, *, tid
     lineage = _lineage_after(parsed)
     parts = (data[:place], _LINEAGE, orjson.dumps(lineage), b',"filtering":', orjson.dumps(why.fields()), b"}}")
     return Emit(REJECTED, sample_id.encode(), b"".join(parts), _headers(sample_id, content, why, lineage))
+
+
+def is_tidy(fields: Collection[str], of_metadata: Collection[str]) -> bool:
+    """Return whether a sample with these fields has no unknown ones beside `metadata`, and no `filtering` in it."""
+    return "filtering" not in of_metadata and _KNOWN.issuperset(fields)
 
 
 def _reparsed_emit(data: bytes, sample_id: str, content: str, why: Refused) -> Emit:
