@@ -111,6 +111,7 @@ class _Server(socketserver.ThreadingTCPServer):
     """A thread for each connection, and a bound on them: more are closed unanswered."""
 
     allow_reuse_address = True
+    request_queue_size = 2 * MAX_CONNECTIONS
     daemon_threads = True
     block_on_close = False
 

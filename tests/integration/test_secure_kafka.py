@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,7 +19,6 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 
 from limoflow.errors import AccessDenied
-from limoflow.stack.ports import PortReservation
 from limoflow.stream.kafka_errors import connect, quiet
 from limoflow.stream.kafka_transport import KafkaTransport
 from limoflow.stream.transaction import TransactionalWriter
@@ -29,13 +26,13 @@ from limoflow.stream.types import Emit
 from schemas.topics import topics
 from tests.support.local_flow import rows, write_lake
 from tests.support.secure_kafka import ADMIN, USERS, SecureBroker, binding, secure_broker
-from tests.support.stack import REPOSITORY, until
+from tests.support.services import GUARD_S, RUNNING, Place, place
+from tests.support.stack import until
 
 pytestmark = pytest.mark.kafka
-RUNNING = ("ingestor", "generator", "verifier", "scorer", "selector", "exporter")
-GUARD_S = 120.0
 ROWS = 40
 PLANTED = {
+    "LIMOFLOW_LOG_LEVEL": "DEBUG",
     "LIMOFLOW_CHAT_API_KEY": "sk-planted-chat-key",
     "AWS_SECRET_ACCESS_KEY": "planted/storage+key",
     "HTTPS_PROXY": "http://somebody:planted-proxy-password@127.0.0.1:9",
@@ -47,64 +44,6 @@ SECRETS = ("sk-planted-chat-key", "planted/storage+key", "planted-proxy-password
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
     with secure_broker(tmp_path_factory.mktemp("secure")) as made:
         yield made
-
-
-class Place:
-    """A folder with processes that sign in as the services that they are."""
-
-    def __init__(self, folder: Path, broker: SecureBroker) -> None:
-        self.folder = folder
-        self._broker = broker
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def environment(self, user: str, **changes: object) -> dict[str, str]:
-        return {
-            **os.environ,
-            **self._broker.environment(user, **changes),
-            "PYTHONPATH": str(REPOSITORY),
-            "LIMOFLOW_HOME": str(self.folder / "home"),
-            "LIMOFLOW_EXPORTER_FOLDER": str(self.folder / "releases"),
-            "LIMOFLOW_INSTANCE": f"{user}-0",
-            "LIMOFLOW_LOG_LEVEL": "DEBUG",
-            **PLANTED,
-        }
-
-    def log(self, service: str) -> str:
-        return (self.folder / f"{service}.log").read_text(encoding="utf-8", errors="replace")
-
-    def start(self, service: str, port: int = 0, **changes: object) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{service}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{service}"],
-                cwd=self.folder,
-                env=self.environment(service, **changes) | {"LIMOFLOW_HTTP_PORT": str(port)},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self.processes[service] = process
-        return process
-
-    def limoflow(self, *arguments: str, **changes: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "limoflow.cli", *arguments],
-            cwd=self.folder,
-            env=self.environment("cli", **changes),
-            capture_output=True,
-            text=True,
-            timeout=GUARD_S,
-            check=False,
-        )
-
-
-@contextmanager
-def place(folder: Path, broker: SecureBroker) -> Iterator[Place]:
-    made = Place(folder, broker)
-    try:
-        yield made
-    finally:
-        for process in made.processes.values():
-            process.kill()
-            process.wait(GUARD_S)
 
 
 def last_line(log: str) -> dict[str, str]:
@@ -164,12 +103,8 @@ def test_a_run_passes_through_services_with_their_own_rights_and_waits_where_one
     withheld = binding("generator", AclPermissionType.DENY, "Write", "topic", "samples.candidate", "literal")
     for made in admin.create_acls([withheld]).values():
         made.result()
-    with place(tmp_path, broker) as here:
-        reserved = PortReservation(len(RUNNING))
-        ports = dict(zip(RUNNING, reserved.ports, strict=True))
-        reserved.release()
-        for service in RUNNING:
-            here.start(service, ports[service])
+    with place(tmp_path, broker.environment, PLANTED) as here:
+        here.start(*RUNNING)
         submitted = here.limoflow("run", str(spec(tmp_path, endpoint)), "--detach")
         assert submitted.returncode == 0, submitted.stderr
 
@@ -181,12 +116,12 @@ def test_a_run_passes_through_services_with_their_own_rights_and_waits_where_one
 
         for taken in admin.delete_acls([_exactly(withheld)]).values():
             taken.result()
-        here.start("generator", ports["generator"])
+        here.start("generator")
         followed = here.limoflow("run", str(tmp_path / "run.yaml"))
-        assert followed.returncode == 0, followed.stderr + "\n".join(here.log(name)[-1500:] for name in RUNNING)
+        assert followed.returncode == 0, followed.stderr + here.logs()
         assert "audit passed" in followed.stdout
         assert all(process.poll() is None for process in here.processes.values())
-        said = [submitted.stdout, followed.stdout, followed.stderr, *_everything_said(here, ports)]
+        said = [submitted.stdout, followed.stdout, followed.stderr, *_everything_said(here)]
         assert without_passwords("".join(said), broker)
         # What the brokers hold, what was exported, what was logged at DEBUG.
         topics_written = [*broker.folder.glob("kafka/data/[a-z]*-*/*.log")]
@@ -196,11 +131,13 @@ def test_a_run_passes_through_services_with_their_own_rights_and_waits_where_one
             assert without_passwords(path.read_text("utf-8", "replace"), broker), path
 
 
-def _everything_said(here: Place, ports: dict[str, int]) -> Iterator[str]:
+def _everything_said(here: Place) -> Iterator[str]:
     """What the command line and the processes answer, all of it."""
     (run_id,) = re.findall(r"run (secure-\w+) submitted", here.limoflow("run", "run.yaml", "--detach").stdout)
     (letter,) = here.limoflow("dlq", "list").stdout.splitlines()
-    sample = json.loads(next((here.folder / "releases").rglob("*.jsonl")).read_text("utf-8").splitlines()[0])["id"]
+    sample = json.loads(next((here.folder / "home" / "releases").rglob("*.jsonl")).read_text("utf-8").splitlines()[0])[
+        "id"
+    ]
     commands = ["status", f"audit {run_id}", f"explain {sample}", "dlq list", f"dlq show {letter.split()[0]}"]
     for command in (*commands, "release list", f"release show {run_id}"):
         done = here.limoflow(*command.split())
@@ -208,7 +145,7 @@ def _everything_said(here: Place, ports: dict[str, int]) -> Iterator[str]:
         yield done.stdout + done.stderr
     yield here.limoflow("doctor").stdout
     yield here.limoflow("audit", "sk-planted-chat-key").stderr
-    for port in ports.values():
+    for port in here.ports.values():
         for path in ("healthz", "readyz", "metrics"):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
                 yield answer.read().decode()
@@ -254,10 +191,9 @@ def test_wrong_credentials_are_refused_at_once_and_the_reason_is_said(case: str,
 @pytest.mark.parametrize("case", ["a wrong password", "an expired certificate"])
 def test_services_and_command_line_end_with_one_clear_line(case: str, tmp_path: Path, broker: SecureBroker) -> None:
     changes = _changes(broker, case)
-    with place(tmp_path, broker) as here:
+    with place(tmp_path, broker.environment, PLANTED) as here:
         # One of each kind: a stage on Faust, a transactional task.
-        for service in ("generator", "exporter"):
-            here.start(service, **changes)
+        here.start("generator", "exporter", **changes)
         told = here.limoflow("status", **changes)
         assert told.returncode == 2
         assert told.stderr.startswith("error: ")
@@ -274,7 +210,7 @@ def test_services_and_command_line_end_with_one_clear_line(case: str, tmp_path: 
 
 
 def test_without_a_password_a_service_ends_with_one_clear_line(tmp_path: Path, broker: SecureBroker) -> None:
-    with place(tmp_path, broker) as here:
+    with place(tmp_path, broker.environment, PLANTED) as here:
         environment = here.environment("exporter")
         del environment["LIMOFLOW_KAFKA_SASL_USERNAME"]
         command = [sys.executable, "-m", "services.exporter"]
