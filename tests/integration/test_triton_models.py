@@ -185,6 +185,8 @@ async def test_layouts_labels_and_an_unknown_layout_share_a_batch(models: Triton
         return_exceptions=True,
     )
     assert default == await models.likelihood(name, *pair, "alpaca") != plain
+    unnamed = await models._ask(name, {"INSTRUCTION": [pair[0]], "RESPONSE": [pair[1]]})
+    assert float(unnamed.as_numpy("NLL_CONDITIONED")[0, 0]) == default.loss_conditioned
     assert isinstance(labels, tuple)
     assert 0.0 < sum(np.exp(labels)) <= 1.0
     assert isinstance(unknown, ModelRequestError)
