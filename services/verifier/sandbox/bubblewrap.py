@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import IO
 
 from services.verifier.sandbox.inside.seccomp import outer_filter
-from services.verifier.sandbox.interpreter import BOOT, FLAGS, inside_files, interpreter, library_folder
+from services.verifier.sandbox.interpreter import (
+    BOOT,
+    ENVIRONMENT,
+    FLAGS,
+    INSIDE_UID,
+    PASSWD,
+    beside_usr,
+    inside_files,
+    interpreter,
+    library_folder,
+    links,
+)
 
 _FIRST_UID = 62_000
-_INSIDE_UID = 65_534
-_PASSWD = f"sandbox:x:{_INSIDE_UID}:{_INSIDE_UID}::/tmp:/bin/sh\n".encode()
-_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
-# What programs in /usr link to: Debian's alternatives, and the settings without which a JVM does not start.
-_SETTINGS = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/java-*-openjdk")
 
 
 class Bubblewrap:
@@ -50,7 +56,7 @@ class Bubblewrap:
 
     async def start(self, number: int, complaints: IO[bytes]) -> asyncio.subprocess.Process:
         """Start a box; see `Launcher`. As root, it belongs to a user of its own, so that limits hold."""
-        data = {**inside_files(), "/etc/passwd": _PASSWD}
+        data = {**inside_files(), "/etc/passwd": PASSWD}
         descriptors = [_in_memory(content) for content in data.values()]
         seccomp = _in_memory(outer_filter(platform.machine()))
         places = dict(zip(data, descriptors, strict=True))
@@ -82,9 +88,9 @@ class Bubblewrap:
         shown = [folder for folder in (library, *self._extra) if folder is not None]
         return [
             *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
-            *("--uid", str(_INSIDE_UID), "--gid", str(_INSIDE_UID), "--hostname", "sandbox"),
+            *("--uid", str(INSIDE_UID), "--gid", str(INSIDE_UID), "--hostname", "sandbox"),
             *("--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--seccomp", str(seccomp)),
-            *("--clearenv", "--setenv", "LANG", "C.UTF-8", "--setenv", "TZ", "UTC", "--setenv", "PYTHONHASHSEED", "0"),
+            *("--clearenv", *(word for pair in ENVIRONMENT.items() for word in ("--setenv", *pair))),
             *_root(),
             *(word for folder in shown for word in ("--ro-bind", str(folder), str(folder))),
             *(word for place, number in data.items() for word in ("--file", str(number), place)),
@@ -95,19 +101,14 @@ class Bubblewrap:
 
 def _root() -> list[str]:
     words = ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dir", "/tmp", "--dir", "/dev/shm"]  # noqa: S108
-    for name in _LINKS:
-        place = Path("/", name)
-        if place.is_symlink():
-            words += ["--symlink", os.readlink(place), str(place)]
-        elif place.is_dir():
-            words += ["--ro-bind", str(place), str(place)]
+    for place, target in links().items():
+        words += ["--symlink", target, str(place)]
+    for place in beside_usr():
+        words += ["--ro-bind", str(place), str(place)]
     for name in _DEVICES:
         words += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     for link, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         words += ["--symlink", f"/proc/self/fd{target}", f"/dev/{link}"]
-    for pattern in _SETTINGS:
-        for place in sorted(Path("/").glob(pattern.lstrip("/"))):
-            words += ["--ro-bind", str(place), str(place)]
     return words
 
 

@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - a program is easier to read on few lines
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +12,7 @@ import pytest_asyncio
 from schemas.sample import Metadata, Reference, Sample
 from services.verifier.code_tests import CodeTests
 from services.verifier.settings import VerifierSettings
+from tests.support.hostile import TOOLS
 
 TESTS = ["assert add(2, 3) == 5", "assert add(-1, 1) == 0", "assert sorted([add(1, 1), 1]) == [1, 2]"]
 LIAR = """
@@ -66,9 +68,11 @@ def sample(code: str, tests: list[str], entry_point: str | None = "add") -> Samp
     return Sample(id="s", instruction="Do it.", response=code, metadata=Metadata(domain="code", reference=reference))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def check() -> AsyncIterator[CodeTests]:
-    found = CodeTests(VerifierSettings(sandbox_boxes=1))
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=TOOLS)
+async def check(request: pytest.FixtureRequest) -> AsyncIterator[CodeTests]:
+    if shutil.which(TOOLS[request.param]) is None:
+        pytest.skip(f"{TOOLS[request.param]} is not installed")
+    found = CodeTests(VerifierSettings(sandbox=request.param, sandbox_boxes=1))
     probe = await found.check(sample("def add(a, b): return a + b", TESTS), {})
     if probe is not None and probe.reason == "no_sandbox":
         pytest.skip(f"no sandbox here: {probe.evidence}")
