@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import secrets
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -25,7 +26,8 @@ from services.verifier.sandbox.interpreter import (
     links,
 )
 
-_FIRST_UID = 62_000
+_FIRST_UID, _UIDS = 61_200, 4_000
+_COUNT = Path("/proc/sys/user/max_user_namespaces")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 
 
@@ -54,13 +56,14 @@ class Bubblewrap:
             raise FileNotFoundError("no Python that everybody may read; install python3 in /usr")
         self._program, self._python, self._extra = program, python, tuple(extra)
 
-    async def start(self, number: int, complaints: IO[bytes]) -> asyncio.subprocess.Process:
+    async def start(self, number: int, complaints: IO[bytes]) -> asyncio.subprocess.Process:  # noqa: ARG002
         """Start a box; see `Launcher`. As root, it belongs to a user of its own, so that limits hold."""
         data = {**inside_files(), "/etc/passwd": PASSWD}
         descriptors = [_in_memory(content) for content in data.values()]
         seccomp = _in_memory(outer_filter(platform.machine()))
         places = dict(zip(data, descriptors, strict=True))
-        uid = _FIRST_UID + number if os.geteuid() == 0 else None
+        # Kernels before 5.14 count processes by user over all boxes, those of other services too.
+        uid = _FIRST_UID + secrets.randbelow(_UIDS) if os.geteuid() == 0 else None
         try:
             return await asyncio.create_subprocess_exec(
                 self._program,
@@ -87,7 +90,10 @@ class Bubblewrap:
         library = library_folder(self._python)
         shown = [folder for folder in (library, *self._extra) if folder is not None]
         return [
-            *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
+            # The fork server leaves the network itself: gVisor's kernel refuses what bwrap does to the loopback.
+            *("--unshare-all", "--share-net", "--unshare-user", "--die-with-parent", "--new-session"),
+            # Where the kernel has no such count (gVisor), the filters alone refuse new user namespaces.
+            *(("--disable-userns",) if _COUNT.exists() else ()),
             *("--uid", str(INSIDE_UID), "--gid", str(INSIDE_UID), "--hostname", "sandbox"),
             *("--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--seccomp", str(seccomp)),
             *("--clearenv", *(word for pair in ENVIRONMENT.items() for word in ("--setenv", *pair))),

@@ -63,7 +63,7 @@ class Gvisor:
         place = self._places[number] = Path(tempfile.mkdtemp(prefix="limoflow-gvisor-"))
         self._write_bundle(place)
         return await asyncio.create_subprocess_exec(
-            *self._command(place),
+            *self.command(place),
             *("run", "--bundle", str(place), place.name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -79,13 +79,14 @@ class Gvisor:
         if place is None:
             return
         process = await asyncio.create_subprocess_exec(
-            *self._command(place), "delete", "--force", place.name,
+            *self.command(place), "delete", "--force", place.name,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={},
         )  # fmt: skip
         await asyncio.wait_for(process.wait(), _DELETE_SECONDS)
         shutil.rmtree(place)
 
-    def _command(self, place: Path) -> list[str]:
+    def command(self, place: Path) -> list[str]:
+        """Return the words with which runsc is started, for a box whose state lies in a folder."""
         rootless = [] if os.geteuid() == 0 else ["--rootless"]
         return [
             *(self._program, *rootless, f"--root={place / 'state'}", f"--platform={_PLATFORM}", "--network=none"),
