@@ -69,10 +69,32 @@ class Generate(Contract):
     chat: Chat | None = None
 
 
+class Decontaminate(Contract):
+    """Benchmarks whose items must not be in the data.
+
+    Attributes
+    ----------
+    benchmarks : list of str
+        Paths or globs of JSON, JSONL, CSV or text files, gzipped or zipped too; relative to the run's folder.
+    minimum_grams : int
+        Matching runs of 13 words (20 CJK characters) that make a sample contaminated.
+    """
+
+    benchmarks: Annotated[list[str], Field(min_length=1)]
+    minimum_grams: PositiveInt = 1
+
+
 class Verify(Contract):
-    """Which checks run. `checks: {NAME: {...}}` names settings; `false` as settings turns a check off."""
+    """Which checks run. `checks: {NAME: {...}}` names settings; `false` as settings turns a check off.
+
+    Attributes
+    ----------
+    decontaminate : Decontaminate, optional
+        Refuse what the named benchmarks hold.
+    """
 
     checks: dict[str, dict[str, Any] | bool] = Field(default_factory=dict)
+    decontaminate: Decontaminate | None = None
     stop_at_first_failure: bool = True
 
 

@@ -18,6 +18,8 @@ OWN = {
     "sql_static": "services.verifier.sql_static:SqlStatic",
     "math_steps": "services.verifier.math_steps:MathSteps",
     "math_answer": "services.verifier.math_answer:MathAnswer",
+    "contamination": "services.verifier.contamination.check:Contamination",
+    "injection": "services.verifier.injection:Injection",
 }
 MATH_DOMAINS = frozenset({"mathematics", "math", "maths", "arithmetic"})
 CODE_DOMAINS = frozenset({"code", "coding", "programming", "python"})
@@ -43,6 +45,7 @@ class Check(Protocol):
     """One check. `order` says how early it runs: cheap checks first.
 
     A check that needs no waiting returns its finding directly, so that the bulk of a stream costs no task switch.
+    A check may have `options_of(run)`, which adds to its settings what the run says elsewhere; None turns it off.
     """
 
     name: str

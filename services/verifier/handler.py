@@ -30,7 +30,7 @@ class Verifier:
         refusal: Rejection | None = None
         verify = run.spec.verify
         for check in self._checks:
-            options = _options(verify.checks, check.name)
+            options = _options(verify.checks, check, run)
             if options is None or not check.applies(sample):
                 continue
             finding = check.check(sample, options)
@@ -56,11 +56,16 @@ class Verifier:
                 await close()
 
 
-def _options(settings: Mapping[str, Options | bool], name: str) -> Options | None:
-    chosen = settings.get(name, True)
+def _options(settings: Mapping[str, Options | bool], check: Check, run: Run) -> Options | None:
+    chosen = settings.get(check.name, True)
     if chosen is False:
         return None
-    return {} if chosen is True else chosen
+    written: Options = {} if chosen is True else chosen
+    of_run = getattr(check, "options_of", None)
+    if of_run is None:
+        return written
+    more = of_run(run)
+    return None if more is None else {**written, **more}
 
 
 def _refuses(finding: Finding, options: Options) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class VerifierSettings(BaseSettings):
-    """How much a comparison of answers may use.
+    """How much a comparison of answers may use, and where indexes are kept.
 
     Attributes
     ----------
@@ -19,6 +21,8 @@ class VerifierSettings(BaseSettings):
         Wall-clock time after which a process is killed whatever it does.
     worker_memory_bytes : int
         Address space of one process.
+    index_folder : Path
+        Indexes of benchmark files, named by content; workers of one machine share them.
     """
 
     model_config = SettingsConfigDict(env_prefix="LIMOFLOW_VERIFIER_")
@@ -27,3 +31,4 @@ class VerifierSettings(BaseSettings):
     cpu_seconds: float = Field(default=5.0, gt=0)
     deadline_seconds: float = Field(default=60.0, gt=0)
     worker_memory_bytes: int = Field(default=2 << 30, ge=256 << 20)
+    index_folder: Path = Path(".limoflow/indexes")

@@ -1,0 +1,1 @@
+"""Decontamination: is a sample, or a part of it, an item of a benchmark?"""
