@@ -29,13 +29,17 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found: a verdict (G9), a short stable reason, the value that failed and the bound it failed."""
+    """What a check found: a verdict (G9), a short stable reason, the value that failed and the bound it failed.
+
+    `replacement` is the instruction and response of a child that may go on in the place of a sample that fails.
+    """
 
     verdict: Literal["pass", "fail", "unknown", "timeout"]
     reason: str | None = None
     value: float | str | None = None
     bound: float | str | None = None
     evidence: str | None = None
+    replacement: tuple[str, str] | None = None
 
 
 PASS = Finding("pass")

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 
 from limoflow.layer import LayerResult, Rejection
+from schemas.identity import child_id
 from schemas.run import Run
 from schemas.sample import CheckResult, Sample, Verification
 from services.verifier.checks import Check, Finding, Options
@@ -15,7 +16,8 @@ class Verifier:
     """A layer that adds `metadata.verification`.
 
     Any `fail` refuses the sample, with reason `<check>:<reason>`. `unknown` and `timeout` let it go on marked
-    (`verified` false), unless the check's settings in the run say `unknown: reject`.
+    (`verified` false), unless the check's settings in the run say `unknown: reject`. Where a check offers other words
+    for a sample that it fails (masked personal data), a child with those words is verified in its place.
     """
 
     name = "verifier"
@@ -25,9 +27,18 @@ class Verifier:
         self._checks = sorted(checks, key=lambda check: (check.order, check.name))
 
     async def process(self, sample: Sample, run: Run) -> LayerResult:
-        """Verify one sample."""
+        """Verify one sample, and the child that replaces it."""
+        result, replacement = await self._verified(sample, run)
+        if replacement is None:
+            return result
+        # A child has nothing left to replace: masking is idempotent.
+        made, _ = await self._verified(_child(sample, *replacement), run)
+        return LayerResult(made.passed, (*result.rejected, *made.rejected))
+
+    async def _verified(self, sample: Sample, run: Run) -> tuple[LayerResult, tuple[str, str] | None]:
         results: dict[str, CheckResult] = {}
         refusal: Rejection | None = None
+        replacement: tuple[str, str] | None = None
         verify = run.spec.verify
         for check in self._checks:
             options = _options(verify.checks, check, run)
@@ -41,12 +52,14 @@ class Verifier:
             results[check.name] = _result(check, finding)
             if refusal is None and _refuses(finding, options):
                 refusal = Rejection(sample, _reason(check, finding), finding.value, finding.bound)
+                replacement = finding.replacement
                 if verify.stop_at_first_failure:
                     break
         marked = sample.extended(verification=_reconciled(results))
         if refusal is None:
-            return LayerResult(passed=(marked,))
-        return LayerResult(rejected=(Rejection(marked, refusal.reason, refusal.value, refusal.bound),))
+            return LayerResult(passed=(marked,)), None
+        refused = Rejection(marked, refusal.reason, refusal.value, refusal.bound)
+        return LayerResult(rejected=(refused,)), replacement
 
     async def close(self) -> None:
         """Release what the checks hold."""
@@ -66,6 +79,13 @@ def _options(settings: Mapping[str, Options | bool], check: Check, run: Run) -> 
         return written
     more = of_run(run)
     return None if more is None else {**written, **more}
+
+
+def _child(parent: Sample, instruction: str, response: str) -> Sample:
+    identity = child_id(parent.id, Verifier.name, Verifier.version, 0)
+    lineage = parent.lineage.model_copy(update={"parent": parent.id})
+    changed = {"id": identity, "instruction": instruction, "response": response}
+    return parent.model_copy(update=changed).extended(lineage=lineage)
 
 
 def _refuses(finding: Finding, options: Options) -> bool:

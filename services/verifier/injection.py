@@ -1,4 +1,4 @@
-"""Phrases aimed at a language model that reads the sample later: a judge, a generator, a scorer. [own]"""
+"""Phrases aimed at a language model that reads the sample later: a judge, a generator, a scorer. [own]."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _RULES = tuple(
         (
             "override",
             r"\b(?:ignore|disregard|forget|override|bypass)\b[^.!?\n]{0,30}\b(?:previous|prior|above|earlier|preceding|"
-            r"system|original|all(?: of)? (?:your|the)|your)\b[^.!?\n]{0,20}\b(?:instructions?|prompts?|rules|directions|"
-            r"guidelines|context)\b"
+            r"system|original|all(?: of)? (?:your|the)|your)\b[^.!?\n]{0,20}\b(?:instructions?|prompts?|rules|"
+            r"directions|guidelines|context)\b"
             r"|(?:忽略|无视|忘记|忘掉|不要理会|跳过)[^。！？\n]{0,12}(?:之前|以上|上述|上面|前面|先前|系统|所有|原来)"
             r"[^。！？\n]{0,10}(?:指令|指示|提示|规则|要求|命令|说明)",
         ),
@@ -53,11 +53,15 @@ _RULES = tuple(
 )
 
 
+LONGEST = 200_000
+
+
 class Injection:
     """Instructions to a later model in instruction, response or earlier turns; a finding of any kind fails.
 
     Text is compared after NFKC and without hidden characters. Options: `kinds`, a list of the rules that count
-    (override, verdict, to_the_judge, template, role, hidden_text; all by default).
+    (override, verdict, to_the_judge, template, role, hidden_text; all by default). A text of more than 200,000
+    characters is not searched: unknown.
     """
 
     name = "injection"
@@ -72,7 +76,11 @@ class Injection:
         """Return the first rule that fires."""
         wanted = options.get("kinds")
         earlier = [message.content for message in sample.messages or ()]
-        for text in (sample.instruction, sample.response, *earlier):
+        texts = (sample.instruction, sample.response, *earlier)
+        longest = max(map(len, texts))
+        if longest > LONGEST:
+            return Finding("unknown", "too_long", longest, LONGEST)
+        for text in texts:
             found = injection(text)
             if found is not None and (wanted is None or found[0] in wanted):
                 return Finding("fail", found[0], 1, 0, found[1])

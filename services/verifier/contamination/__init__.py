@@ -1,1 +1,1 @@
-"""Decontamination: is a sample, or a part of it, an item of a benchmark?"""
+"""Decontamination: samples that are, or hold, items of a benchmark."""

@@ -194,4 +194,3 @@ def _load(folder: Path, name: str) -> _Table:
     return _Table(
         np.load(folder / f"{name}.keys.npy", mmap_mode="r"), np.load(folder / f"{name}.items.npy", mmap_mode="r")
     )
-

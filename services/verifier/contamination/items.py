@@ -49,7 +49,7 @@ def benchmark_files(patterns: Sequence[str], folder: Path) -> list[Path]:
     """
     found: set[Path] = set()
     for pattern in patterns:
-        matches = [Path(name) for name in glob.glob(str(folder / pattern), recursive=True)]
+        matches = [Path(name) for name in glob.glob(str(folder / pattern), recursive=True)]  # noqa: PTH207 - pattern may be absolute
         files = [path for path in matches if path.is_file()]
         if not files:
             raise UsageError(f"verify.decontaminate.benchmarks: {pattern!r} matches no file in {folder}")
