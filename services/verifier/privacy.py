@@ -12,7 +12,7 @@ LONGEST = 1_000_000
 
 
 class Privacy:
-    """E-mail, phone, Chinese mobile and id (checksum), US social security number, bank card (Luhn), public IP, API keys.
+    """E-mail, phone, Chinese id (checksum), US social security number, bank card (Luhn), public IP, keys and tokens.
 
     Options: `action`, `reject` (the default), `mask` (the sample is refused, and a child with `[EMAIL_1]` and the like
     goes on) or `report` (it passes, with the kinds as reason); `kinds`, a list of those to look for (all by default);
