@@ -91,10 +91,13 @@ class Verify(Contract):
     ----------
     decontaminate : Decontaminate, optional
         Refuse what the named benchmarks hold.
+    chat : Chat, optional
+        The endpoint that judges, where `checks.judge` is set.
     """
 
     checks: dict[str, dict[str, Any] | bool] = Field(default_factory=dict)
     decontaminate: Decontaminate | None = None
+    chat: Chat | None = None
     stop_at_first_failure: bool = True
 
 

@@ -1,17 +1,19 @@
 """`python -m services.verifier`."""
 
 import sys
+from functools import partial
 
 from limoflow.layer import LayerStage
 from limoflow.runs import RunRegistry
 from limoflow.service import ServiceContext, serve_stage
 from schemas.topics import CANDIDATE, VERIFIED
-from services.verifier.app import layer
+from services.verifier.app import chat_client, layer
 
 
 def build(context: ServiceContext) -> LayerStage:
     """Build the stage."""
-    return LayerStage(layer(), CANDIDATE, VERIFIED, RunRegistry(), context.count)
+    made = layer(chat=partial(chat_client, observer=context), on_canary=context.metrics.canary)
+    return LayerStage(made, CANDIDATE, VERIFIED, RunRegistry(), context.count)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ OWN = {
     "math_steps": "services.verifier.math_steps:MathSteps",
     "math_answer": "services.verifier.math_answer:MathAnswer",
     "contamination": "services.verifier.contamination.check:Contamination",
+    "judge": "services.verifier.judge.check:Judge",
     "injection": "services.verifier.injection:Injection",
 }
 MATH_DOMAINS = frozenset({"mathematics", "math", "maths", "arithmetic"})
