@@ -28,7 +28,7 @@ _RULES = tuple(
             r"\b(?:give|assign|rate|score|grade|mark|award|return|output|answer)\b[^.!?\n]{0,40}\b(?:this|the|my)"
             r" (?:response|answer|sample|solution|submission|item)\b[^.!?\n]{0,40}"
             r"(?:\b(?:full|highest|maximum|perfect|top|pass)\b|\b(?:10|5|100)\b)"
-            r"|\"(?:verdict|judge?ment_test|score|rating)\"\s{0,4}:\s{0,4}(?:\"?pass|\"?true|10\b|5\b|1\.0)"
+            r"|\"(?:verdict|judge?ment_test)\"\s{0,4}:\s{0,4}\"?(?:pass|true)\b"
             r"|(?:请|必须|务必|直接)[^。！？\n]{0,10}(?:给|评为|打|判为|输出)[^。！？\n]{0,10}(?:满分|最高分|通过|10\s?分|5\s?分)",
         ),
         (

@@ -12,6 +12,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 # UTF-8 read as Latin-1 or Windows-1252: a lead byte as a letter, followed by a continuation byte as a sign.
 _MOJIBAKE = re.compile(
     "â€[™œžš¦“”\u009d\u0099\u009c]|[ÃÂ][\u0080-\u00bf\u20ac‚„…†‡ˆ‰‹‘’“”•–—˜™›]|ï»¿|[äåæçèé][\u0080-\u00bf]{2}"
+    "|[\u00e0-\u00ef][\u0080-\u009f][\u0080-\u00bf]"
 )
 _RUN = re.compile(r"(\S)\1{59,}")
 _BEGIN_END = re.compile(r"\\(begin|end)\{([a-zA-Z*]+)\}")
@@ -32,6 +33,7 @@ _REFUSAL = re.compile(
     r"won'?t|don'?t have)"
     r"|I (?:can(?:no|')?t|can not|won'?t|am (?:unable|not able) to|'m (?:unable|not able) to) (?:assist|help|comply|"
     r"fulfil|provide|answer|complete|do that|generate|create|engage)"
+    r"|I (?:must|have to|will have to) (?:respectfully |politely )?(?:decline|refuse)\b"
     r"|As an? (?:AI|artificial intelligence|large language|language)\b[^.!?\n]{0,80}"
     r"\b(?:can(?:no|')?t|can not|unable|not able|do(?:es)? not|don'?t|won'?t|not programmed)\b"
     r"|(?:很|非常|十分)?(?:抱歉|对不起|遗憾)[^。！？\n]{0,20}(?:无法|不能|没有办法|没办法)"
@@ -94,7 +96,7 @@ def _excess(sample: Sample, longest: int) -> Finding | None:
 def _refusal(sample: Sample, treatment: str) -> Finding | None:
     if treatment == "allow" or _REFUSAL_ASKED.search(sample.instruction[:_WINDOW]):
         return None
-    match = _REFUSAL.match(sample.response.lstrip()[:400])
+    match = _REFUSAL.match(sample.response.lstrip()[:400].replace("’", "'"))
     return Finding("fail", "refusal", match[0][:80], "an answer") if match else None
 
 

@@ -168,6 +168,8 @@ def test_words_to_a_later_model_are_found(text: str, rule: str | None) -> None:
         ("I'm sorry, but I can't help with that.", True),
         ("As an AI language model, I do not have feelings.", True),
         ("I cannot assist with this request.", True),
+        ("I can’t help with that.", True),
+        ("I must respectfully decline.", True),
         ("很抱歉，我无法回答这个问题。", True),
         ("作为一个人工智能语言模型，我没有个人观点。", True),
         ("I am sorry for your loss. She was kind.", False),
