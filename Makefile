@@ -16,7 +16,7 @@ export LIMOFLOW_TRITON_VENV ?= $(CURDIR)/.venv-triton
 WITH_SERVERS := tests/contract tests/integration tests/pipeline/test_whole_stack.py tests/chaos
 QUICK := tests $(addprefix --ignore=,$(WITH_SERVERS))
 
-.PHONY: help demo test lint types imports prometheus unit-tests test-chaos test-k8s bench study lock venv venv-triton kafka clean
+.PHONY: help demo bubblewrap test lint types imports prometheus unit-tests test-chaos test-k8s bench study lock venv venv-triton kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,10 @@ venv: .venv/.synced ## the environment of services, command line and tests
 
 venv-triton: .venv-triton/.synced ## the environment of the Triton server
 
+bubblewrap: ## the sandbox of the verifier's checks: install it where that can be done without asking
+	@command -v bwrap >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y bubblewrap; } >/dev/null 2>&1 \
+	  || echo "bubblewrap is missing, tests of the sandbox are skipped: apt-get install bubblewrap"
+
 kafka: venv ## fetch Apache Kafka (needs Java 17 and Maven)
 	$(BIN)/python -m limoflow.stack.jars
 
@@ -56,7 +60,7 @@ demo: venv ## stream the demo lake through real Kafka and Triton (or in one proc
 	fi
 	@exec $(BIN)/python -m examples.demo
 
-test: venv venv-triton prometheus lint types imports unit-tests ## everything that CI runs
+test: bubblewrap venv venv-triton prometheus lint types imports unit-tests ## everything that CI runs
 
 lint: venv
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ import gc
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -47,6 +47,8 @@ class ServiceContext:
     metrics: Metrics
     resources: ExitStack
     tracer: StreamTracer | None = None
+    remarks: list[str] = field(default_factory=list)
+    """What /readyz adds: what this process cannot do although it takes work."""
 
     def count(self, _sample: Sample, _run: Run, result: LayerResult) -> None:
         """Count what a layer made of a sample."""
@@ -134,18 +136,18 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
     settings, broker = ServiceSettings(), BrokerSettings()
     configure_logs(name, settings.instance, level=settings.log_level)
     log = structlog.stdlib.get_logger(name)
-    metrics, runners = Metrics(), list[Runner]()
+    metrics, runners, remarks = Metrics(), list[Runner](), list[str]()
     metrics.chat_budget(settings.chat_budget)
     with ExitStack() as resources:
         resources.enter_context(
-            HealthServer(settings.http_host, settings.http_port, lambda: _readiness(runners), metrics.registry)
+            HealthServer(settings.http_host, settings.http_port, lambda: _readiness(runners, remarks), metrics.registry)
         )
         try:
             transport = KafkaTransport(broker)
             resources.callback(transport.close)
             transport.ensure_topics()
             tracer = resources.enter_context(tracing(name, settings.instance))
-            runners += build(ServiceContext(name, settings, broker, transport, metrics, resources, tracer))
+            runners += build(ServiceContext(name, settings, broker, transport, metrics, resources, tracer, remarks))
             log.info("started", brokers=broker.bootstrap_servers)
             code = _run_together(runners)
         except LimoflowError as error:
@@ -155,9 +157,9 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
         return code
 
 
-def _readiness(runners: Sequence[Runner]) -> tuple[bool, str]:
+def _readiness(runners: Sequence[Runner], remarks: Sequence[str] = ()) -> tuple[bool, str]:
     ready = bool(runners) and all(runner.ready() for runner in runners)
-    return ready, "ready" if ready else "starting, or without its broker"
+    return ready, "; ".join(["ready" if ready else "starting, or without its broker", *remarks])
 
 
 def _run_together(runners: Sequence[Runner]) -> int:

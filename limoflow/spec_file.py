@@ -12,9 +12,13 @@ from pydantic import BaseModel, ValidationError
 from limoflow.errors import RunSpecError
 from schemas.run import RunSpec
 
+RECIPES = Path(__file__).with_name("recipes")
+
 
 def load_spec(path: Path, overrides: Sequence[str] = (), *, profile: Path | None = None) -> RunSpec:
-    """Read a RunSpec: defaults, then the profile, then the file, then `key=value` settings.
+    """Read a RunSpec: defaults, then its recipe, then the profile, then the file, then `key=value` settings.
+
+    A `recipe` is the name of a file of limoflow/recipes, or the path of one's own, ending in .yaml.
 
     Raises
     ------
@@ -29,7 +33,13 @@ def load_spec(path: Path, overrides: Sequence[str] = (), *, profile: Path | None
             raise RunSpecError(f"{setting!r} is no setting; write key=value, such as select.target=500")
     try:
         layers = [OmegaConf.create(_read(layer)) for layer in (profile, path) if layer is not None]
-        merged = OmegaConf.merge(*layers, OmegaConf.from_dotlist(list(overrides)))
+        layers.append(OmegaConf.from_dotlist(list(overrides)))
+        merged = OmegaConf.merge(*layers)
+        recipe = OmegaConf.select(merged, "recipe") if OmegaConf.is_dict(merged) else None
+        if recipe is not None:
+            below = OmegaConf.create(_read(recipe_file(str(recipe), path.parent)))
+            _keep_whole(below, layers)
+            merged = OmegaConf.merge(below, *layers)
         plain = OmegaConf.to_container(merged, resolve=True)
     except (OmegaConfBaseException, RecursionError) as error:
         raise RunSpecError(f"{path}: the layers of the RunSpec do not fit together: {error}") from error
@@ -68,6 +78,31 @@ def changed_spec(spec: RunSpec, overrides: Sequence[str], allowed: Sequence[str]
     if not isinstance(plain, dict):
         raise RunSpecError("the settings do not fit the RunSpec")
     return check_spec({str(key): value for key, value in plain.items()}, "the settings")
+
+
+def recipe_file(recipe: str, folder: Path) -> Path:
+    """Return the file of a recipe.
+
+    Raises
+    ------
+    RunSpecError
+        When limoflow has none of this name.
+    """
+    if recipe.endswith((".yaml", ".yml")):
+        return folder / recipe
+    known = {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))}
+    if recipe not in known:
+        raise RunSpecError(f"recipe: {recipe!r} is none; known: {', '.join(known)}, or the path of a .yaml file")
+    return known[recipe]
+
+
+def _keep_whole(below: Any, layers: Sequence[Any]) -> None:
+    """Drop a recipe's weights where a layer above states its own: weights are one choice, not a sum of two."""
+    from omegaconf import OmegaConf
+
+    for layer in layers:
+        if OmegaConf.select(layer, "score.weights") is not None and "score" in below:
+            below.score.pop("weights", None)
 
 
 def check_spec(plain: dict[str, Any], origin: str) -> RunSpec:

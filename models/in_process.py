@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from limoflow.errors import LimoflowError, ModelRequestError
-from limoflow.inference.types import AnswerLikelihood
+from limoflow.inference.types import DEFAULT_LAYOUT, AnswerLikelihood
 from models.embedding import EmbeddingModel
 from models.likelihood import LikelihoodModel
 
@@ -109,7 +109,8 @@ class InProcessModels:
         self._embedding: EmbeddingModel | None = None
         self._causal: dict[str, LikelihoodModel] = {}
         self._embeddings = MicroBatches(self._embed, self._executor)
-        self._likelihoods: dict[str, MicroBatches[tuple[str, str], AnswerLikelihood]] = {}
+        self._likelihoods: dict[str, MicroBatches[tuple[str, str, str], AnswerLikelihood]] = {}
+        self._labels: dict[str, MicroBatches[str, tuple[float, ...]]] = {}
 
     async def embed(self, text: str) -> NDArray[np.float32]:
         """Return the L2-normalised embedding of `text`, shape (dimensions,)."""
@@ -119,12 +120,21 @@ class InProcessModels:
         """Return the embedding of each text, in their order."""
         return list(await asyncio.gather(*(self._embeddings.ask(text) for text in texts)))
 
-    async def likelihood(self, model: str, instruction: str, response: str) -> AnswerLikelihood:
+    async def likelihood(
+        self, model: str, instruction: str, response: str, layout: str = DEFAULT_LAYOUT
+    ) -> AnswerLikelihood:
         """Return the likelihood of `response` given `instruction` under the causal LM named `model`."""
         if model not in self._likelihoods:
             self._path_of(model)
-            self._likelihoods[model] = MicroBatches(lambda pairs: self._score(model, pairs), self._executor)
-        return await self._likelihoods[model].ask((instruction, response))
+            self._likelihoods[model] = MicroBatches(lambda asked: self._score(model, asked), self._executor)
+        return await self._likelihoods[model].ask((instruction, response, layout))
+
+    async def labels(self, model: str, prompt: str) -> tuple[float, ...]:
+        """Return ln p of each label as the token after `prompt` under the causal LM named `model`."""
+        if model not in self._labels:
+            self._path_of(model)
+            self._labels[model] = MicroBatches(lambda prompts: self._loaded(model).labels(prompts), self._executor)
+        return await self._labels[model].ask(prompt)
 
     async def ready(self, model: str) -> None:
         """Return when one inference on the embedder and on `model` has succeeded; raise otherwise."""
@@ -142,7 +152,11 @@ class InProcessModels:
             self._embedding = EmbeddingModel(self._embedder, self._dtype)
         return list(self._embedding.embed(texts))
 
-    def _score(self, model: str, pairs: list[tuple[str, str]]) -> Sequence[AnswerLikelihood]:
+    def _score(self, model: str, asked: list[tuple[str, str, str]]) -> Sequence[AnswerLikelihood]:
+        pairs = [(instruction, response) for instruction, response, _ in asked]
+        return self._loaded(model).score(pairs, [layout for *_, layout in asked])
+
+    def _loaded(self, model: str) -> LikelihoodModel:
         if model not in self._causal:
             self._causal[model] = LikelihoodModel(self._path_of(model))
-        return self._causal[model].score(pairs)
+        return self._causal[model]

@@ -1,15 +1,14 @@
 """Teacher-forced likelihood of an answer with and without its instruction, the two losses under IFD.
 
-Li et al., From Quantity to Quality: Boosting LLM Performance with Self-Guided Data Selection (Cherry_LLM), 2024. Unlike
-the authors' code, the answer is tokenised on its own and the same token ids are scored in both passes: the conditioned
-pass reads BOS, the Alpaca prompt and the answer, the direct pass BOS and the answer. The ratio is the caller's.
+Li et al., From Quantity to Quality: Boosting LLM Performance with Self-Guided Data Selection (Cherry_LLM), 2024. Which
+tokens both passes read and score says `models.layout`; the ratio is the caller's. The same model also says how probable
+the labels 1 to 6 are after a prompt, which is how DEITA's scorers are read (Liu et al. 2024).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,58 +16,13 @@ import torch
 from torch import Tensor
 
 from limoflow.errors import UsageError
-from limoflow.inference.types import AnswerLikelihood
+from limoflow.inference.types import DEFAULT_LAYOUT, LABELS, AnswerLikelihood
 from models.batches import BatchShape, FixedBatch, fixed_batches
-from models.prompts import alpaca_prompt
+from models.layout import CHARACTERS_PER_TOKEN, Layout, Pass, Passes, PassMaker
 
-SHAPE = BatchShape(rows=8, bucket=32, tokens=512)
-HEAD_ROWS = 128
+SHAPE = BatchShape(rows=4, bucket=16, tokens=1024)
+HEAD_ROWS = 32
 MAX_CONTEXT = 4096
-CHARACTERS_PER_TOKEN = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Passes:
-    """Token ids of both passes of one pair.
-
-    Attributes
-    ----------
-    conditioned, direct : list of int
-        Inputs of the passes; empty where the answer has no tokens.
-    answer : int
-        Number of answer tokens, the last ones of both inputs.
-    truncated : bool
-        Whether the prompt or the answer was cut to fit the context.
-    """
-
-    conditioned: list[int]
-    direct: list[int]
-    answer: int
-    truncated: bool
-
-
-def fit_passes(bos: int, prompt: list[int], answer: list[int], context: int) -> Passes:
-    """Lay out both passes within `context` tokens.
-
-    The prompt may always keep half of the context; an answer that is longer than what is left loses its end, then a
-    prompt that is longer than what is left loses its beginning (its end holds the question and the answer's marker).
-
-    Parameters
-    ----------
-    bos : int
-        Id of the token that begins both passes.
-    prompt, answer : list of int
-        Token ids.
-    context : int
-        Most tokens of one pass, at least 4.
-    """
-    if not answer:
-        return Passes([], [], 0, truncated=False)
-    room = context - 1
-    kept_answer = answer[: room - min(len(prompt), room // 2)]
-    kept_prompt = prompt[max(0, len(prompt) - (room - len(kept_answer))) :]
-    cut = len(kept_answer) < len(answer) or len(kept_prompt) < len(prompt)
-    return Passes([bos, *kept_prompt, *kept_answer], [bos, *kept_answer], len(kept_answer), cut)
 
 
 class LikelihoodModel:
@@ -99,46 +53,85 @@ class LikelihoodModel:
         self._bos = _first_token(self._tokenizer, path)
         positions = getattr(self._model.config, "max_position_embeddings", None) or MAX_CONTEXT
         self.context: int = min(int(positions), MAX_CONTEXT)
+        self._maker = PassMaker(self._tokenizer, self._bos, self.context)
         self._plain_head = self._head_is_plain()
 
-    def score(self, pairs: Sequence[tuple[str, str]]) -> list[AnswerLikelihood]:
+    def score(
+        self, pairs: Sequence[tuple[str, str]], layouts: Sequence[str] | str = DEFAULT_LAYOUT
+    ) -> list[AnswerLikelihood]:
         """Return the likelihood of each response of `pairs` = (instruction, response), in their order.
 
-        An empty response, or one without tokens, has NaN losses and 0 tokens.
+        Where nothing can be scored, the losses are NaN, the counts 0, and `reason` says why.
+
+        Parameters
+        ----------
+        pairs : sequence of (str, str)
+        layouts : str or sequence of str
+            How the passes are laid out (`models.layout.Layout`), for all pairs or for each.
+
+        Raises
+        ------
+        UsageError
+            When there is no such layout.
         """
-        passes = self._passes(pairs)
-        sequences = [ids for pair in passes for ids in (pair.conditioned, pair.direct)]
-        answers = [pair.answer for pair in passes for _ in range(2)]
-        losses = self._mean_losses(sequences, answers)
+        wanted = [layouts] * len(pairs) if isinstance(layouts, str) else list(layouts)
+        passes: dict[int, Passes] = {}
+        for name in sorted(set(wanted)):
+            members = [index for index, layout in enumerate(wanted) if layout == name]
+            made = self._maker.passes([pairs[index] for index in members], Layout.parse(name))
+            passes.update(zip(members, made, strict=True))
+        ordered = [passes[index] for index in range(len(pairs))]
+        losses = self._mean_losses([one for both in ordered for one in (both.conditioned, both.direct)])
         return [
-            AnswerLikelihood(losses[2 * i], losses[2 * i + 1], pair.answer, pair.answer, pair.truncated)
-            for i, pair in enumerate(passes)
+            AnswerLikelihood(
+                losses[2 * i],
+                losses[2 * i + 1],
+                both.conditioned.scored,
+                both.direct.scored,
+                both.truncated,
+                both.reason,
+            )
+            for i, both in enumerate(ordered)
         ]
 
-    def _passes(self, pairs: Sequence[tuple[str, str]]) -> list[Passes]:
-        if not pairs:
+    def labels(self, prompts: Sequence[str]) -> list[tuple[float, ...]]:
+        """Return ln p of each label "1" to "6" as the token after each prompt, which is cut from its left to fit.
+
+        Raises
+        ------
+        UsageError
+            When the tokenizer does not give every label a token of its own.
+        """
+        if not prompts:
             return []
+        ids = self._label_ids()
         limit = self.context * CHARACTERS_PER_TOKEN
-        prompts = self._encode([alpaca_prompt(instruction[-limit:]) for instruction, _ in pairs])
-        answers = self._encode([response[:limit] for _, response in pairs])
-        result = []
-        for (instruction, response), prompt, answer in zip(pairs, prompts, answers, strict=True):
-            fitted = fit_passes(self._bos, prompt, answer, self.context)
-            cut = fitted.truncated or (fitted.answer > 0 and max(len(instruction), len(response)) > limit)
-            result.append(Passes(fitted.conditioned, fitted.direct, fitted.answer, cut))
+        encoded = [self._tokenizer(text[-limit:], verbose=False)["input_ids"] for text in prompts]
+        sequences = [(list(one) or [self._bos])[-self.context :] for one in encoded]
+        result: list[tuple[float, ...]] = [()] * len(sequences)
+        with torch.inference_mode():
+            for batch in fixed_batches(sequences, self._shape, self._bos):
+                rows = torch.arange(len(batch.members))
+                last = torch.tensor([len(sequences[index]) - 1 for index in batch.members])
+                logits = torch.cat(list(self._logits(batch.ids, rows, last))).float()
+                found = torch.log_softmax(logits, dim=1)[:, ids]
+                for index, line in zip(batch.members, found.tolist(), strict=True):
+                    result[index] = tuple(line)
         return result
 
-    def _encode(self, texts: list[str]) -> list[list[int]]:
-        encoded = self._tokenizer(texts, add_special_tokens=False, padding=False, truncation=False, verbose=False)
-        return [list(ids) for ids in encoded["input_ids"]]
+    def _label_ids(self) -> list[int]:
+        ids = [self._tokenizer(label, add_special_tokens=False)["input_ids"][-1] for label in LABELS]
+        if len(set(ids)) < len(LABELS) or getattr(self._tokenizer, "unk_token_id", None) in ids:
+            raise UsageError(f"the scorer's tokenizer does not tell the labels {', '.join(LABELS)} apart: {ids}")
+        return ids
 
-    def _mean_losses(self, sequences: list[list[int]], answers: list[int]) -> list[float]:
-        scored = [index for index, count in enumerate(answers) if count]
-        result = [math.nan] * len(sequences)
+    def _mean_losses(self, passes: Sequence[Pass]) -> list[float]:
+        scored = [index for index, one in enumerate(passes) if one.scored]
+        result = [math.nan] * len(passes)
         with torch.inference_mode():
-            for batch in fixed_batches([sequences[index] for index in scored], self._shape, self._bos):
+            for batch in fixed_batches([passes[index].ids for index in scored], self._shape, self._bos):
                 members = [scored[index] for index in batch.members]
-                spans = [(len(sequences[index]) - answers[index], len(sequences[index])) for index in members]
+                spans = [(passes[index].start, len(passes[index].ids)) for index in members]
                 losses = self._answer_losses(batch, spans).tolist()
                 for index, (start, stop) in zip(members, spans, strict=True):
                     result[index] = math.fsum(losses[: stop - start]) / (stop - start)
@@ -151,22 +144,27 @@ class LikelihoodModel:
         rows = torch.cat([torch.full((stop - start,), row) for row, (start, stop) in enumerate(spans)])
         places = torch.cat([torch.arange(start, stop) for start, stop in spans])
         targets = batch.ids[rows, places]
-        if not self._plain_head:
-            logits = self._model(input_ids=batch.ids, use_cache=False).logits
-            return _token_losses(logits[rows, places - 1], targets)
-        hidden = self._model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
-        return self._head_losses(hidden[rows, places - 1], targets)
+        losses, start = [], 0
+        for logits in self._logits(batch.ids, rows, places - 1):
+            losses.append(_token_losses(logits, targets[start : start + len(logits)]))
+            start += len(logits)
+        return torch.cat(losses)
 
-    def _head_losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Return token losses; the vocabulary is multiplied in blocks of fixed shape, so memory stays bounded."""
+    def _logits(self, ids: Tensor, rows: Tensor, places: Tensor) -> Iterator[Tensor]:
+        """Yield the logits at `places` of `rows`, in their order.
+
+        The vocabulary is multiplied in blocks of fixed shape: bounded memory, and the same bits in any company.
+        """
+        if not self._plain_head:
+            yield self._model(input_ids=ids, use_cache=False).logits[rows, places]
+            return
         head = self._model.get_output_embeddings()
-        blocks = []
+        hidden = self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state[rows, places]
         for start in range(0, len(hidden), HEAD_ROWS):
             block = hidden[start : start + HEAD_ROWS]
             filled = torch.zeros((HEAD_ROWS, hidden.shape[1]), dtype=hidden.dtype)
             filled[: len(block)] = block
-            blocks.append(_token_losses(head(filled)[: len(block)], targets[start : start + HEAD_ROWS]))
-        return torch.cat(blocks)
+            yield head(filled)[: len(block)]
 
     def _head_is_plain(self) -> bool:
         """Whether logits are the output embedding of the base model's states (no scaling, no soft cap)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.base import Contract, canonical_json, digest
 
@@ -84,35 +84,139 @@ class Decontaminate(Contract):
     minimum_grams: PositiveInt = 1
 
 
+Action = Annotated[str, Field(pattern=r"^(keep|reject|mark|ask:[A-Za-z0-9_.-]+)$")]
+
+
 class Verify(Contract):
-    """Which checks run. `checks: {NAME: {...}}` names settings; `false` as settings turns a check off.
+    """Which checks run, and what their verdicts lead to.
 
     Attributes
     ----------
-    decontaminate : Decontaminate, optional
-        Refuse what the named benchmarks hold.
+    checks : dict
+        `{NAME: {...}}` names settings; `false` as settings turns a check off.
+    stop_at_first_failure : bool
+        Run no further check once the verdict is settled; false runs all.
+    reconcile : {"all", "any", "majority", "weighted"}
+        How several checks of one sample make one verdict.
+    weights : dict
+        Votes of a check under `weighted`; 1 where it is not named.
+    verdicts : dict
+        `{CHECK or "default": {verdict: action}}` with the actions `keep`, `mark` (keep, not verified), `reject`,
+        `ask:OTHER_CHECK`. Without it fail rejects, unknown and timeout mark.
     chat : Chat, optional
-        The endpoint that judges, where `checks.judge` is set.
+        The endpoint of checks that ask a model.
+    decontaminate : Decontaminate, optional
     """
 
     checks: dict[str, dict[str, Any] | bool] = Field(default_factory=dict)
-    decontaminate: Decontaminate | None = None
-    chat: Chat | None = None
     stop_at_first_failure: bool = True
+    reconcile: Literal["all", "any", "majority", "weighted"] = "all"
+    weights: dict[str, Share] = Field(default_factory=dict)
+    verdicts: dict[str, dict[Literal["pass", "fail", "unknown", "timeout"], Action]] = Field(default_factory=dict)
+    chat: Chat | None = None
+    decontaminate: Decontaminate | None = None
 
 
 class IfdScore(Contract):
-    """Instruction-following difficulty. `model`: `embedded`, a local path or a hub name of a causal LM."""
+    """Instruction-following difficulty.
+
+    Attributes
+    ----------
+    model : str
+        `embedded`, a local path or a hub name of a causal language model.
+    definition : {"loss_ratio", "perplexity_ratio"}
+        Of Cherry LLM or of Superfiltering.
+    template : {"alpaca", "wizard", "vicuna", "plain", "chat"}
+        What stands around the instruction; `chat` is the template of the model's tokenizer.
+    parity : {"none", "cherry", "superfiltering"}
+        The published code's rules of boundary, truncation and skipping; `none` scores the same answer tokens with and
+        without the instruction.
+    """
 
     model: str = "embedded"
     definition: Literal["loss_ratio", "perplexity_ratio"] = "loss_ratio"
+    template: Literal["alpaca", "wizard", "vicuna", "plain", "chat"] = "alpaca"
+    parity: Literal["none", "cherry", "superfiltering"] = "none"
+
+    @model_validator(mode="after")
+    def _template_of_the_rule(self) -> IfdScore:
+        known = {"cherry": ("alpaca", "wizard", "vicuna"), "superfiltering": ("plain",)}
+        allowed = known.get(self.parity, (self.template,))
+        if self.template not in allowed:
+            raise ValueError(f"parity {self.parity} needs the template {' or '.join(allowed)}, not {self.template}")
+        return self
+
+
+class Deita(Contract):
+    """DEITA's scorers: causal language models trained to write a label from 1 to 6 after a prompt.
+
+    Attributes
+    ----------
+    complexity, quality : str, optional
+        Local path or hub name of the scorer of instructions and of answers.
+    chat : bool
+        Where no model is named, ask the endpoint of `score.chat`, which must give log-probabilities; where neither
+        is, documented rules stand in.
+    """
+
+    complexity: str | None = None
+    quality: str | None = None
+    chat: bool = False
+
+
+class PassRate(Contract):
+    """Difficulty by attempts of the model of `score.chat` on samples with a reference answer (LIMO).
+
+    Attributes
+    ----------
+    attempts : int
+        Answers asked for; LIMO: 32.
+    least, most : int
+        The band of successes that is neither too hard nor too easy; LIMO: 1 to 3.
+    """
+
+    attempts: PositiveInt = 32
+    least: Annotated[int, Field(ge=0)] = 1
+    most: Annotated[int, Field(ge=0)] = 3
+
+    @model_validator(mode="after")
+    def _band(self) -> PassRate:
+        if not self.least <= self.most <= self.attempts:
+            raise ValueError(f"a band from {self.least} to {self.most} does not fit {self.attempts} attempts")
+        return self
+
+
+class Bounds(Contract):
+    """A hard threshold: `least` <= score <= `most`, and score < `below`; a score that is missing does not pass."""
+
+    least: float | None = None
+    most: float | None = None
+    below: float | None = None
 
 
 class Score(Contract):
-    """Which scores are computed, and their weights in the final score (they need not add up to 1)."""
+    """Which scores are computed, and how they become one.
+
+    Attributes
+    ----------
+    judges : list
+        Scores that ask the endpoint of `chat`: `ultrafeedback`, `alpagasus`, `instag`.
+    pass_rate : PassRate, optional
+        Ask it to solve samples that have a reference answer.
+    weights : dict
+        Of the scores in the final one; they need not add up to 1.
+    combine : {"mean", "rank", "minimum_rank", "pareto", "product"}
+        How the weighted scores become one (services/selector/ranking.py).
+    thresholds : dict
+        Score to bounds; a sample outside of them is refused.
+    """
 
     ifd: IfdScore | None = Field(default_factory=IfdScore)
     embedding: bool = True
+    deita: Deita | None = None
+    chat: Chat | None = None
+    judges: list[Literal["ultrafeedback", "alpagasus", "instag"]] = Field(default_factory=list)
+    pass_rate: PassRate | None = None
     weights: dict[str, Share] = Field(
         default_factory=lambda: {
             "answer_match": 0.4,
@@ -122,6 +226,20 @@ class Score(Contract):
             "depth": 0.1,
         }
     )
+    combine: Literal["mean", "rank", "minimum_rank", "pareto", "product"] = "mean"
+    thresholds: dict[str, Bounds] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _endpoint_where_asked(self) -> Score:
+        asks = [*self.judges, *(["pass_rate"] if self.pass_rate else [])]
+        asks += ["deita.chat"] if self.deita is not None and self.deita.chat else []
+        if asks and self.chat is None:
+            raise ValueError(f"{', '.join(asks)} need a chat endpoint; set score.chat.base_url and score.chat.model")
+        return self
+
+    def names(self) -> dict[str, float]:
+        """Return the weight of every score that the selection reads, 0 for those with only a threshold."""
+        return dict.fromkeys(self.thresholds, 0.0) | self.weights
 
 
 class CountWindow(Contract):
@@ -283,6 +401,7 @@ class RunSpec(Contract):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     seed: Annotated[int, Field(ge=0)] = 0
+    recipe: str | None = None
     sources: Annotated[list[Source], Field(min_length=1)]
     generate: Generate = Field(default_factory=Generate)
     verify: Verify = Field(default_factory=Verify)

@@ -45,11 +45,27 @@ class CheckResult(Contract):
 
 
 class Verification(Contract):
-    """What the verifier found. `verified` is true only where every settled check passed."""
+    """What the verifier found.
+
+    Attributes
+    ----------
+    verified : bool
+        True only where the run's rule was met by checks that passed.
+    method : str
+        The checks that ran.
+    results : dict
+        Each check's result.
+    rule : str, optional
+        The rule of reconciliation, where it was not `all`.
+    disagreement : list of str, optional
+        Checks whose pass or fail is opposite to the outcome.
+    """
 
     verified: bool
     method: str
     results: dict[str, CheckResult] = Field(default_factory=dict)
+    rule: str | None = None
+    disagreement: list[str] | None = None
 
 
 class Evaluations(Contract):

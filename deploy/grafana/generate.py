@@ -162,6 +162,7 @@ BOARDS: dict[str, tuple[str, dict[str, tuple[Panel, ...]]]] = {
                 rate(m.VERDICTS, "Verdicts", "check, verdict"),
                 rate(m.DISAGREEMENTS, "Samples on which checks disagree"),
                 rate(m.CANARIES, "Judge canaries", "model, outcome"),
+                level(m.SANDBOX, "Whether code can be run", "back_end", "min"),
             ),
             "Scores": (
                 heatmap(m.IFD, "Instruction-following difficulty"),

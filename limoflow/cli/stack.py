@@ -52,11 +52,12 @@ def scale(service: str, workers: Annotated[int, typer.Argument(min=0, max=64)]) 
 
 def doctor() -> None:
     """Look at everything that the local stack needs, and say how to get what is missing."""
-    from limoflow.stack.doctor import checks
+    from limoflow.stack.doctor import check_sandbox, checks
     from limoflow.wiring.stack import triton_venv
+    from services.verifier.sandbox import examine
 
     failed = 0
-    for check in checks(triton_venv(), state=home().stack):
+    for check in (*checks(triton_venv(), state=home().stack), check_sandbox(*examine())):
         failed += not check.ok
         typer.echo(f"{'ok     ' if check.ok else 'MISSING'} {check.name}: {check.found} (needed: {check.needed})")
         if not check.ok:

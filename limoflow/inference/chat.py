@@ -158,6 +158,8 @@ class ChatClient:
         }
         if settings.seed is not None:
             body["seed"] = settings.seed
+        if settings.top_logprobs is not None:
+            body |= {"logprobs": True, "top_logprobs": settings.top_logprobs}
         try:
             return orjson.dumps(body)
         except orjson.JSONEncodeError as error:
@@ -201,6 +203,7 @@ class ChatClient:
             choice = content["choices"][0]
             text, finish = choice["message"]["content"] or "", choice.get("finish_reason") or ""
             used = content.get("usage") or {}
+            logprobs = _first_logprobs(choice)
             counts = [int(used.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ChatRequestError(
@@ -209,7 +212,7 @@ class ChatClient:
             ) from error
         if not isinstance(text, str) or not isinstance(finish, str):
             raise ChatRequestError(f"chat endpoint {self._where()}: the content is no text: {_beginning(response)}")
-        return ChatAnswer(text, finish, counts[0], counts[1])
+        return ChatAnswer(text, finish, counts[0], counts[1], logprobs)
 
     def _where(self) -> str:
         return f"{self._settings.base_url} (model {self._settings.model})"
@@ -234,6 +237,12 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return max(0.0, float(value)) if value.isascii() and value.replace(".", "", 1).isdigit() else _until(value, now)
     except (ValueError, OverflowError):
         return None
+
+
+def _first_logprobs(choice: Mapping[str, Any]) -> dict[str, float]:
+    positions = (choice.get("logprobs") or {}).get("content") or []
+    listed = positions[0].get("top_logprobs") or [] if positions else []
+    return {str(one["token"]): float(one["logprob"]) for one in listed}
 
 
 def _until(date: str, now: float) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -32,12 +32,15 @@ class ChatAnswer:
         As the endpoint names it: "stop", "length", ...; empty where it says nothing.
     prompt_tokens, completion_tokens : int
         As the endpoint counts them; 0 where it says nothing.
+    first_logprobs : mapping
+        Candidates for the first token to ln p, where they were asked for and given.
     """
 
     text: str
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    first_logprobs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -116,6 +119,8 @@ class ChatSettings(BaseModel):
         Most requests in flight.
     requests_per_minute, tokens_per_minute : int, optional
         Rates to stay under; tokens are estimated before a request from its characters.
+    top_logprobs : int, optional
+        How many candidates for the first token to ask for, with their log-probabilities.
     price_in, price_out : float
         Price of a million prompt and completion tokens.
     """
@@ -135,6 +140,7 @@ class ChatSettings(BaseModel):
     concurrency: int = Field(16, ge=1)
     requests_per_minute: int | None = Field(None, ge=1)
     tokens_per_minute: int | None = Field(None, ge=1)
+    top_logprobs: int | None = Field(None, ge=1, le=20)
     price_in: float = Field(0.0, ge=0)
     price_out: float = Field(0.0, ge=0)
 

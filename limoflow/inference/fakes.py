@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from limoflow.errors import LimoflowError
 from limoflow.inference.chat_types import ChatAnswer, ChatMessage, Usage
-from limoflow.inference.types import AnswerLikelihood
+from limoflow.inference.types import DEFAULT_LAYOUT, LABELS, AnswerLikelihood
 
 DIMENSIONS = 384
 
@@ -46,16 +46,28 @@ class FakeModels:
         """Return the embedding of each text."""
         return [await self.embed(text) for text in texts]
 
-    async def likelihood(self, model: str, instruction: str, response: str) -> AnswerLikelihood:
+    async def likelihood(
+        self,
+        model: str,
+        instruction: str,
+        response: str,
+        layout: str = DEFAULT_LAYOUT,  # noqa: ARG002 - the protocol's
+    ) -> AnswerLikelihood:
         """Return losses in (0, 4), lower where the response shares words with the instruction; NaN for no words."""
         await self._answer(response)
         tokens = len(_words(response))
         if tokens == 0:
-            return AnswerLikelihood(math.nan, math.nan, 0, 0, truncated=False)
+            return AnswerLikelihood(math.nan, math.nan, 0, 0, truncated=False, reason="the response has no tokens")
         direct = 2.0 + 2.0 * _unit(f"{model}\0{response}")
         overlap = float(hashed_words(instruction) @ hashed_words(response))
         conditioned = direct * (1.0 - 0.5 * max(0.0, overlap))
         return AnswerLikelihood(conditioned, direct, tokens, tokens, truncated=False)
+
+    async def labels(self, model: str, prompt: str) -> tuple[float, ...]:
+        """Return ln p of the labels, made of the hash of model, prompt and label; the other tokens take a tenth."""
+        await self._answer(prompt)
+        weights = [0.01 + _unit(f"{model}\0{prompt}\0{label}") for label in LABELS]
+        return tuple(math.log(0.9 * weight / sum(weights)) for weight in weights)
 
     async def ready(self, model: str) -> None:  # noqa: ARG002 - the protocol's
         """Return, or raise what `fail` says of the text "ready"."""
@@ -86,6 +98,7 @@ class FakeChat:
     """
 
     answer: Callable[[Sequence[ChatMessage]], str | LimoflowError]
+    first_logprobs: dict[str, float] = field(default_factory=dict)
     seen: list[tuple[ChatMessage, ...]] = field(default_factory=list, init=False)
     usage: Usage = field(default_factory=Usage, init=False)
 
@@ -97,7 +110,7 @@ class FakeChat:
             raise answer
         prompt = sum(len(message.content.split()) for message in messages)
         self.usage.add(prompt, len(answer.split()), 0.0)
-        return ChatAnswer(answer, "stop", prompt, len(answer.split()))
+        return ChatAnswer(answer, "stop", prompt, len(answer.split()), dict(self.first_logprobs))
 
     async def close(self) -> None:
         """Do nothing."""

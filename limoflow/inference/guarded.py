@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limoflow.inference.breaker import CircuitBreaker
-from limoflow.inference.types import AnswerLikelihood, ScoringModels
+from limoflow.inference.types import DEFAULT_LAYOUT, AnswerLikelihood, ScoringModels
 
 Answer = TypeVar("Answer")
 
@@ -53,9 +53,15 @@ class GuardedModels:
         """Return the embedding of each text, in their order."""
         return await self._guarded("embedder", lambda: self._models.embed_many(texts))
 
-    async def likelihood(self, model: str, instruction: str, response: str) -> AnswerLikelihood:
+    async def likelihood(
+        self, model: str, instruction: str, response: str, layout: str = DEFAULT_LAYOUT
+    ) -> AnswerLikelihood:
         """Return the likelihood of `response` given `instruction` under the causal LM named `model`."""
-        return await self._guarded("ifd", lambda: self._models.likelihood(model, instruction, response))
+        return await self._guarded("ifd", lambda: self._models.likelihood(model, instruction, response, layout))
+
+    async def labels(self, model: str, prompt: str) -> tuple[float, ...]:
+        """Return ln p of each label as the token after `prompt` under the causal LM named `model`."""
+        return await self._guarded("ifd", lambda: self._models.labels(model, prompt))
 
     async def ready(self, model: str) -> None:
         """Return when one real inference on the embedder and on `model` has succeeded; raise otherwise."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from limoflow.errors import DeadlineExceeded, DependencyUnavailable, LimoflowError, ModelRequestError
-from limoflow.inference.types import AnswerLikelihood
+from limoflow.inference.types import DEFAULT_LAYOUT, LABELS_LAYOUT, AnswerLikelihood
 
 EMBEDDER = "embedder"
 MOST_TEXTS = 64
@@ -87,16 +87,25 @@ class TritonModels:
             rows.extend(answer.as_numpy("EMBEDDING"))
         return rows
 
-    async def likelihood(self, model: str, instruction: str, response: str) -> AnswerLikelihood:
+    async def likelihood(
+        self, model: str, instruction: str, response: str, layout: str = DEFAULT_LAYOUT
+    ) -> AnswerLikelihood:
         """Return the likelihood of `response` given `instruction` under the causal LM named `model`."""
-        answer = await self._ask(model, {"INSTRUCTION": [instruction], "RESPONSE": [response]})
+        asked = {"INSTRUCTION": [instruction], "RESPONSE": [response], "LAYOUT": [layout]}
+        answer = await self._ask(model, asked)
         return AnswerLikelihood(
             loss_conditioned=float(answer.as_numpy("NLL_CONDITIONED")[0, 0]),
             loss_direct=float(answer.as_numpy("NLL_DIRECT")[0, 0]),
             tokens_conditioned=int(answer.as_numpy("TOKENS_CONDITIONED")[0, 0]),
             tokens_direct=int(answer.as_numpy("TOKENS_DIRECT")[0, 0]),
             truncated=bool(answer.as_numpy("TRUNCATED")[0, 0]),
+            reason=answer.as_numpy("REASON")[0, 0].decode("utf-8"),
         )
+
+    async def labels(self, model: str, prompt: str) -> tuple[float, ...]:
+        """Return ln p of each label as the token after `prompt` under the causal LM named `model`."""
+        answer = await self._ask(model, {"INSTRUCTION": [prompt], "RESPONSE": [""], "LAYOUT": [LABELS_LAYOUT]})
+        return tuple(float(value) for value in answer.as_numpy("LABELS")[0])
 
     async def ready(self, model: str) -> None:
         """Return when one inference on the embedder and on `model` has succeeded; heal and raise otherwise."""
@@ -125,14 +134,14 @@ class TritonModels:
             await self._connection.close()
             self._connection = None
 
-    async def _ask(self, model: str, texts: dict[str, Sequence[str]]) -> Any:
+    async def _ask(self, model: str, texts: Mapping[str, Sequence[str]]) -> Any:
         try:
             return await self._infer(model, texts)
         except ModelNotServed:
             self._start_healing(model)
             raise
 
-    async def _infer(self, model: str, texts: dict[str, Sequence[str]]) -> Any:
+    async def _infer(self, model: str, texts: Mapping[str, Sequence[str]]) -> Any:
         inputs = [_string_input(name, column) for name, column in texts.items()]
         return await self._translated(
             model, self._client().infer(model, inputs, client_timeout=self._deadline), self._deadline
@@ -151,8 +160,8 @@ class TritonModels:
             raise _translate(error, f"model {model} on {self._url}", seconds) from error
 
     async def _probe(self, model: str) -> None:
-        names = ("TEXT",) if model == EMBEDDER else ("INSTRUCTION", "RESPONSE")
-        await self._infer(model, {name: ["ready"] for name in names})
+        pair = {"INSTRUCTION": ["ready"], "RESPONSE": ["ready"], "LAYOUT": [DEFAULT_LAYOUT]}
+        await self._infer(model, {"TEXT": ["ready"]} if model == EMBEDDER else pair)
 
     def _start_healing(self, model: str) -> None:
         healing = self._healings.get(model)

@@ -1,4 +1,4 @@
-"""What the services know of models: two questions and their answers. Triton is one way to ask them."""
+"""What the services know of models: three questions and their answers. Triton is one way to ask them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+DEFAULT_LAYOUT = "alpaca"
+# On the wire: no passes, but the labels after the instruction.
+LABELS_LAYOUT = "labels"
+LABELS = ("1", "2", "3", "4", "5", "6")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,8 @@ class AnswerLikelihood:
         Answer tokens scored in each pass.
     truncated : bool
         Whether the instruction or the answer was cut at the model's context length.
+    reason : str
+        Why no token was scored; empty where some were.
     """
 
     loss_conditioned: float
@@ -29,12 +36,13 @@ class AnswerLikelihood:
     tokens_conditioned: int
     tokens_direct: int
     truncated: bool
+    reason: str = ""
 
 
 class ScoringModels(Protocol):
     """Models that score. The same text gives the same bits, whatever it is batched with.
 
-    Both calls raise `ModelRequestError` when this one text cannot be served, and `DependencyUnavailable`
+    Calls raise `ModelRequestError` when this one text cannot be served, and `DependencyUnavailable`
     (or a subclass) when the server is out; the caller may then try again without limit.
     """
 
@@ -46,8 +54,17 @@ class ScoringModels(Protocol):
         """Return the embedding of each text, in their order; fails as a whole if one of them cannot be served."""
         ...
 
-    async def likelihood(self, model: str, instruction: str, response: str) -> AnswerLikelihood:
-        """Return the likelihood of `response` given `instruction` under the causal LM named `model`."""
+    async def likelihood(
+        self, model: str, instruction: str, response: str, layout: str = DEFAULT_LAYOUT
+    ) -> AnswerLikelihood:
+        """Return the likelihood of `response` given `instruction` under the causal LM named `model`.
+
+        `layout`, `TEMPLATE` or `TEMPLATE:PARITY`, says which tokens are read and scored (`models.layout.Layout`).
+        """
+        ...
+
+    async def labels(self, model: str, prompt: str) -> tuple[float, ...]:
+        """Return ln p of each of `LABELS` as the token after `prompt` under the causal LM named `model`."""
         ...
 
     async def ready(self, model: str) -> None:

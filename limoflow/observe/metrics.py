@@ -231,7 +231,16 @@ TRAINING_LOSS = Definition(
 TRAINING_STEPS = Definition("limoflow_training_steps_total", "counter", "steps", "Optimiser steps done.")
 TRAINING_TOKENS = Definition("limoflow_training_tokens_total", "counter", "tokens", "Tokens trained on.")
 
+SANDBOX = Definition(
+    "limoflow_sandbox_available",
+    "gauge",
+    "state",
+    "Whether programs that are not trusted can be run: 1 yes, 0 no, and their verdicts are unknown; by back end.",
+    ("back_end",),
+)
+
 DEFINITIONS: tuple[Definition, ...] = (
+    SANDBOX,
     HANDLED,
     HANDLING,
     RETRIES,
@@ -417,7 +426,12 @@ class QualityMetrics:
         self._canaries = _counter(registry, CANARIES)
         self._refusals = _counter(registry, REFUSALS)
         self._drift_index = _gauge(registry, DRIFT)
+        self._sandbox = _gauge(registry, SANDBOX)
         self._drift = DriftWatch()
+
+    def sandbox(self, back_end: str, *, works: bool) -> None:
+        """Set whether programs can be run, and by which back end."""
+        self._sandbox.labels(back_end).set(int(works))
 
     def verified(self, sample: Sample) -> None:
         """Count the verdicts of the checks on a sample, and whether they disagree."""

@@ -169,6 +169,20 @@ def check_open_files() -> Check:
     return Check("open files", enough, str(hard), f"{_OPEN_FILES} per process", f"ulimit -n {_OPEN_FILES}")
 
 
+def check_sandbox(name: str, reason: str | None) -> Check:
+    """Say what was found about the sandbox, which only the verifier can try out.
+
+    Parameters
+    ----------
+    name : str
+        Back end.
+    reason : str or None
+        Why there is none.
+    """
+    fix = "Debian, Ubuntu: apt-get install bubblewrap; without it, verdicts on code are unknown"
+    return Check("sandbox", reason is None, reason or f"{name}; no attempt to escape succeeded", "bubblewrap", fix)
+
+
 def check_ports() -> Check:
     """Check that free loopback ports can be had."""
     needed, fix = f"{_PORTS} free on 127.0.0.1", "stop other local servers, or allow sockets on 127.0.0.1"

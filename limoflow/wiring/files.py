@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from limoflow.errors import UsageError
 from limoflow.layer import Layer, LayerResult, Rejection, stamped
 from limoflow.settings import Home
-from limoflow.wiring.plan import Tell, plan_models, plan_selection
+from limoflow.wiring.plan import Tell, plan_checks, plan_models, plan_selection
 from schemas.identity import source_id
 from schemas.run import Run, RunSpec
 from schemas.sample import Filtering, Lineage, Sample
@@ -35,18 +35,33 @@ def apply_layer(name: str, spec: RunSpec, samples: Path, output: Path, home: Hom
     """
     if name == "select":
         spec = plan_selection(spec, Path.cwd())
+    if name == "verify":
+        plan_checks(spec)
     models = plan_models(spec, Path.cwd(), home, tell) if name in ("score", "select") else {}
     run = Run(run_id=spec.name, spec=spec, folder=str(Path.cwd()), models=models)
     counts: Counter[str] = Counter()
+    verdicts: Counter[str] = Counter()
     with _written(output) as passed, _written(output.with_suffix(".rejected.jsonl")) as refused:
         for result in _results(name, _read(samples, run.run_id), run, home):
+            if name == "verify":
+                verdicts.update(_verdicts(result))
             for sample in result.passed:
                 counts["passed"] += 1
                 passed.write(sample.to_bytes() + b"\n")
             for rejection in result.rejected:
                 counts[f"rejected: {rejection.reason}"] += 1
                 refused.write(_marked(rejection).to_bytes() + b"\n")
+    for what, count in sorted(verdicts.items()):
+        tell(f"{count:>8}  {what}")
     return [f"{count:>8}  {what}" for what, count in sorted(counts.items())]
+
+
+def _verdicts(result: LayerResult) -> Iterator[str]:
+    for sample in (*result.passed, *(refused.sample for refused in result.rejected)):
+        verification = sample.metadata.verification
+        for check, found in (verification.results if verification else {}).items():
+            reason = f": {found.reason.partition(':')[0]}" if found.reason and found.verdict != "pass" else ""
+            yield f"{check} {found.verdict}{reason}"
 
 
 def _results(name: str, samples: Iterator[Sample], run: Run, home: Home) -> Iterable[LayerResult]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from limoflow.errors import RunSpecError
-from limoflow.plugins import operators
 from limoflow.settings import Home
 from limoflow.stream.types import Emit, LogReader
 from schemas.base import canonical_json, digest
@@ -25,16 +24,12 @@ def preflight(spec: RunSpec, folder: Path) -> list[str]:
     from services.generator.strategies import check_strategies
     from services.ingestor.preflight import check_sources
     from services.selector.app import check_selection
-    from services.verifier.checks import GROUP as CHECKS
-    from services.verifier.checks import OWN, unknown_checks
+    from services.verifier.checks import check_problems
 
     return [
         *check_sources(spec, folder),
         *check_strategies(spec),
-        *(
-            f"verify.checks: {name!r} is unknown; known: {', '.join(operators(CHECKS, OWN))}"
-            for name in unknown_checks(spec)
-        ),
+        *check_problems(spec),
         *check_selection(spec, folder),
         *check_formats(spec.export.formats),
     ]
@@ -63,6 +58,20 @@ def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str 
     identity = {"spec": spec.canonical(), "folder": str(folder), "models": models, "nonce": nonce}
     run_id = f"{spec.name}-{digest(canonical_json(identity))[:10]}"
     return Run(run_id=run_id, spec=spec, folder=str(folder), models=models)
+
+
+def plan_checks(spec: RunSpec) -> None:
+    """Refuse a spec that names checks that are not there.
+
+    Raises
+    ------
+    RunSpecError
+    """
+    from services.verifier.checks import check_problems
+
+    problems = check_problems(spec)
+    if problems:
+        raise RunSpecError("\n".join(problems))
 
 
 def plan_selection(spec: RunSpec, folder: Path) -> RunSpec:
@@ -120,16 +129,23 @@ def plan_models(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> dict[str
     catalog = ModelCatalog(home.root)
     named = {
         **({"ifd": spec.score.ifd.model} if spec.score.ifd is not None else {}),
+        **_scorers(spec),
         **({"base": spec.train.base} if spec.train is not None else {}),
     }
     if "embedded" in named.values():
         key = build_embedded(spec, folder, home, tell).name
         named = {role: f"embedded:{key}" if model == "embedded" else model for role, model in named.items()}
     resolved = {role: catalog.resolve(_from(folder, model)) for role, model in named.items()}
-    if "ifd" in resolved:
-        install_language_model(home.triton_repository, resolved["ifd"], catalog.path(resolved["ifd"]))
+    for name in sorted({name for role, name in resolved.items() if role != "base"}):
+        install_language_model(home.triton_repository, name, catalog.path(name))
     index = pinned_version(spec, folder)
     return resolved if index is None else {**resolved, NOVELTY: index}
+
+
+def _scorers(spec: RunSpec) -> dict[str, str]:
+    wanted = spec.score.deita
+    named = {} if wanted is None else {"deita_complexity": wanted.complexity, "deita_quality": wanted.quality}
+    return {role: model for role, model in named.items() if model is not None}
 
 
 def _from(folder: Path, model: str) -> str:

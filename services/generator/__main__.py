@@ -3,11 +3,12 @@
 import sys
 from functools import partial
 
+from limoflow.inference.endpoint import chat_client
 from limoflow.layer import LayerStage
 from limoflow.runs import RunRegistry
 from limoflow.service import ServiceContext, serve_stage
 from schemas.topics import CANDIDATE, RAW
-from services.generator.app import chat_client, layer
+from services.generator.app import layer
 
 
 def build(context: ServiceContext) -> LayerStage:

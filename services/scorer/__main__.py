@@ -1,8 +1,10 @@
 """`python -m services.scorer`."""
 
 import sys
+from functools import partial
 
 from limoflow.inference.breaker import CircuitBreaker
+from limoflow.inference.endpoint import chat_client
 from limoflow.inference.guarded import GuardedModels
 from limoflow.inference.triton import TritonModels
 from limoflow.layer import LayerStage
@@ -16,7 +18,9 @@ def build(context: ServiceContext) -> LayerStage:
     """Build the stage on Triton."""
     breaker = CircuitBreaker("triton", threshold=8, open_seconds=1.0)
     models = GuardedModels(TritonModels(context.settings.triton_url), breaker, "triton", context.metrics)
-    return LayerStage(layer(models), VERIFIED, SCORED, RunRegistry(), context.count)
+    return LayerStage(
+        layer(models, chat=partial(chat_client, observer=context)), VERIFIED, SCORED, RunRegistry(), context.count
+    )
 
 
 if __name__ == "__main__":

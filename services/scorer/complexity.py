@@ -5,7 +5,9 @@ from __future__ import annotations
 from limoflow.inference.types import ScoringModels
 from schemas.run import Run
 from schemas.sample import Sample
-from services.scorer.score import Figures
+from services.scorer.deita import asks_a_model, complexity_prompt, label_figures
+from services.scorer.endpoints import Endpoints
+from services.scorer.score import About, Cost, Figures
 from services.scorer.wording import any_of, mentions, numbers, saturating, sentences, tokens
 
 _CONSTRAINT = any_of(
@@ -52,8 +54,28 @@ class Complexity:
     """The plug-in."""
 
     name = "complexity"
-    version = "1"
+    version = "2"
+    about = About(
+        "label 1 to 6, or share of saturation",
+        "more",
+        Cost.MODEL,
+        "Liu et al. 2024, arXiv 2312.15685; rules own",
+        "label / 6",
+    )
 
-    async def compute(self, sample: Sample, run: Run, models: ScoringModels) -> Figures:  # noqa: ARG002
-        """Return `instruction_complexity`."""
-        return Figures(evaluations={"instruction_complexity": complexity(sample.instruction)})
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+
+    async def compute(self, sample: Sample, run: Run, models: ScoringModels) -> Figures:
+        """Return `instruction_complexity`: by the model that the run names, else by rules."""
+        if run.spec.score.deita is None or not asks_a_model(run, "deita_complexity"):
+            return Figures(evaluations={"instruction_complexity": complexity(sample.instruction)})
+        prompt = complexity_prompt(sample.instruction)
+        return await label_figures(
+            "instruction_complexity",
+            "deita_complexity",
+            prompt,
+            run,
+            models,
+            self._endpoints,
+        )

@@ -12,7 +12,7 @@ import re
 from limoflow.inference.types import ScoringModels
 from schemas.run import Run
 from schemas.sample import Sample
-from services.scorer.score import Figures
+from services.scorer.score import About, Cost, Figures
 from services.scorer.wording import any_of, mentions, saturating, tokens
 
 _VERIFICATION = any_of(
@@ -53,12 +53,28 @@ def depth(response: str) -> float:
     )
 
 
+def chain(response: str) -> float:
+    """Return LIMO's score of a chain of thought: 0.30 length + 0.20 verification + 0.25 exploration + 0.25 connectives.
+
+    The weights are the paper's, the keywords are counted per 100 words as it says; the scales are those of `depth`.
+    """
+    words = len(tokens(response))
+    per_length = _PER_WORDS / max(words, _PER_WORDS // 2)
+    return (
+        0.30 * saturating(words, 150)
+        + 0.20 * saturating(mentions(_VERIFICATION, response) * per_length, 1)
+        + 0.25 * saturating(mentions(_EXPLORATION, response) * per_length, 1)
+        + 0.25 * saturating(mentions(_CONNECTIVE, response) * per_length, 3)
+    )
+
+
 class Depth:
     """The plug-in."""
 
     name = "depth"
-    version = "1"
+    version = "2"
+    about = About("share of saturation", "more", Cost.TEXT, "Ye et al. 2025, arXiv 2502.03387; scales own")
 
     async def compute(self, sample: Sample, run: Run, models: ScoringModels) -> Figures:  # noqa: ARG002
-        """Return `reasoning_depth`."""
-        return Figures(evaluations={"reasoning_depth": depth(sample.response)})
+        """Return `reasoning_depth` and `chain`."""
+        return Figures(evaluations={"reasoning_depth": depth(sample.response), "chain": chain(sample.response)})

@@ -12,7 +12,7 @@ from limoflow.errors import ModelRequestError
 from limoflow.inference.types import ScoringModels
 from schemas.run import Run
 from schemas.sample import Embedding, Sample
-from services.scorer.score import Figures
+from services.scorer.score import About, Cost, Figures
 
 MODEL = "embedder"
 
@@ -22,6 +22,7 @@ class EmbeddingScore:
 
     name = "embedding"
     version = "1"
+    about = About("cosine", "more", Cost.EMBEDDING, "own", "percentile within the window (match-fluency)")
 
     async def compute(self, sample: Sample, run: Run, models: ScoringModels) -> Figures:
         """Embed instruction and response in one request."""

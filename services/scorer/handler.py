@@ -11,7 +11,9 @@ from limoflow.layer import LayerResult
 from schemas.run import Run
 from schemas.sample import AdvancedAssessment, Evaluations, Sample
 from services.scorer.difficulty import difficulty_of
+from services.scorer.endpoints import Endpoints
 from services.scorer.score import Score
+from services.scorer.shared import SharedPass
 
 
 class Scorer:
@@ -22,19 +24,21 @@ class Scorer:
     """
 
     name = "scorer"
-    version = "1"
+    version = "2"
 
-    def __init__(self, scores: Sequence[Score], models: ScoringModels) -> None:
+    def __init__(self, scores: Sequence[Score], models: ScoringModels, endpoints: Endpoints) -> None:
         self._scores = sorted(scores, key=lambda score: score.name)
         self._models = models
+        self._endpoints = endpoints
 
     async def process(self, sample: Sample, run: Run) -> LayerResult:
         """Score one sample."""
         evaluations: dict[str, float | None] = {}
         assessment: dict[str, Any] = {}
         reasons: dict[str, str] = {}
+        models = SharedPass(self._models)
         for score in self._scores:
-            figures = await score.compute(sample, run, self._models)
+            figures = await score.compute(sample, run, models)
             evaluations.update({name: _unit(value) for name, value in figures.evaluations.items()})
             assessment.update(figures.assessment)
             reasons.update(figures.reasons)
@@ -43,7 +47,8 @@ class Scorer:
         return LayerResult(passed=(_extended(sample, evaluations, assessment),))
 
     async def close(self) -> None:
-        """Release nothing: the models belong to whoever made them."""
+        """Close the clients of chat endpoints; the models belong to whoever made them."""
+        await self._endpoints.close()
 
 
 def _extended(sample: Sample, evaluations: Mapping[str, float | None], assessment: Mapping[str, Any]) -> Sample:

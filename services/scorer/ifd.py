@@ -11,9 +11,9 @@ import math
 
 from limoflow.errors import ModelRequestError
 from limoflow.inference.types import AnswerLikelihood, ScoringModels
-from schemas.run import Run
+from schemas.run import IfdScore, Run
 from schemas.sample import InstructionFollowingDifficulty, Sample
-from services.scorer.score import Figures
+from services.scorer.score import About, Cost, Figures
 
 ROLE = "ifd"
 
@@ -22,7 +22,14 @@ class Ifd:
     """The plug-in: `ifd` and `ifd_score`."""
 
     name = "ifd"
-    version = "1"
+    version = "2"
+    about = About(
+        "ratio of losses or of perplexities",
+        "more",
+        Cost.MODEL,
+        "Li et al. 2024, arXiv 2308.12032 and 2402.00530",
+        "min(1, ratio)",
+    )
 
     async def compute(self, sample: Sample, run: Run, models: ScoringModels) -> Figures:
         """Ask for both losses of the answer in one request."""
@@ -31,7 +38,7 @@ class Ifd:
             return Figures()
         try:
             model = run.models.get(ROLE, wanted.model)
-            found = await models.likelihood(model, sample.instruction, sample.response)
+            found = await models.likelihood(model, sample.instruction, sample.response, layout_of(wanted))
         except ModelRequestError as error:
             return _figures(InstructionFollowingDifficulty(reason=str(error)))
         return _figures(difficulty(found, wanted.definition))
@@ -51,6 +58,11 @@ def difficulty(found: AnswerLikelihood, definition: str) -> InstructionFollowing
     )
 
 
+def layout_of(wanted: IfdScore) -> str:
+    """Return template and parity as the models understand them."""
+    return wanted.template if wanted.parity == "none" else f"{wanted.template}:{wanted.parity}"
+
+
 def unit_score(ratio: float | None) -> float | None:
     """Return the ratio cut at 1: the fixed, monotone mapping to [0, 1] for both definitions."""
     return None if ratio is None else min(1.0, max(0.0, ratio))
@@ -59,7 +71,7 @@ def unit_score(ratio: float | None) -> float | None:
 def _ratio(found: AnswerLikelihood, definition: str) -> tuple[float | None, str | None]:
     conditioned, direct = found.loss_conditioned, found.loss_direct
     if found.tokens_conditioned == 0 or found.tokens_direct == 0:
-        return None, "no answer token was scored"
+        return None, found.reason or "no answer token was scored"
     if not (math.isfinite(conditioned) and math.isfinite(direct)):
         return None, "a loss is not finite"
     if definition == "perplexity_ratio":

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from limoflow.inference.types import ScoringModels
 from schemas.run import Run
 from schemas.sample import Sample
-from services.scorer.score import Figures
+from services.scorer.deita import asks_a_model, label_figures, quality_prompt
+from services.scorer.endpoints import Endpoints
+from services.scorer.score import About, Cost, Figures
 from services.scorer.wording import any_of, mentions, saturating, tokens
 
 _ENDS_WELL = re.compile(r"(?:[.!?。！？)\]}\"'”’》`;]|####\s*\S.*|\d[%\d]*|\\boxed\{.*\}\$*)\s*$")
@@ -59,8 +61,28 @@ class Quality:
     """The plug-in."""
 
     name = "quality"
-    version = "1"
+    version = "2"
+    about = About(
+        "label 1 to 6, or share of rules",
+        "more",
+        Cost.MODEL,
+        "Liu et al. 2024, arXiv 2312.15685; rules own",
+        "label / 6",
+    )
 
-    async def compute(self, sample: Sample, run: Run, models: ScoringModels) -> Figures:  # noqa: ARG002
-        """Return `response_quality`."""
-        return Figures(evaluations={"response_quality": quality(sample.response)})
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+
+    async def compute(self, sample: Sample, run: Run, models: ScoringModels) -> Figures:
+        """Return `response_quality`: by the model that the run names, else by rules."""
+        if run.spec.score.deita is None or not asks_a_model(run, "deita_quality"):
+            return Figures(evaluations={"response_quality": quality(sample.response)})
+        prompt = quality_prompt(sample.instruction, sample.response)
+        return await label_figures(
+            "response_quality",
+            "deita_quality",
+            prompt,
+            run,
+            models,
+            self._endpoints,
+        )

@@ -10,7 +10,7 @@ import re
 from limoflow.inference.types import ScoringModels
 from schemas.run import Run
 from schemas.sample import Sample
-from services.scorer.score import Figures
+from services.scorer.score import About, Cost, Figures
 
 RULES: tuple[tuple[str, float, re.Pattern[str]], ...] = tuple(
     (name, severity, re.compile(pattern, re.IGNORECASE))
@@ -58,6 +58,7 @@ class Safety:
 
     name = "safety"
     version = "1"
+    about = About("1 - worst severity", "more", Cost.TEXT, "own")
 
     async def compute(self, sample: Sample, run: Run, models: ScoringModels) -> Figures:  # noqa: ARG002
         """Return `safety_score`, and which rules fired."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from enum import IntEnum
+from typing import Any, Literal, Protocol
 
 from limoflow.inference.types import ScoringModels
 from schemas.run import Run
@@ -12,11 +13,50 @@ from schemas.sample import Sample
 
 GROUP = "limoflow.scores"
 
+
+class Cost(IntEnum):
+    """What one sample costs, so that a user knows what a score asks for."""
+
+    TEXT = 10
+    EMBEDDING = 40
+    MODEL = 80
+    CHAT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a score means.
+
+    Attributes
+    ----------
+    unit : str
+        Of the raw figure.
+    direction : {"more", "less", "none"}
+        Of the raw figure: whether more of it is better, or less; `none` where it depends on the use.
+    cost : Cost
+    paper : str
+        Where it comes from; `own` for a definition of limoflow's.
+    mapping : str
+        From the raw figure to [0, 1]. All are fixed functions of one sample; percentiles are taken when the window
+        closes, with `score.combine: rank`.
+    """
+
+    unit: str
+    direction: Literal["more", "less", "none"]
+    cost: Cost
+    paper: str
+    mapping: str = "is in [0, 1]"
+
+
 OWN = {
     "complexity": "services.scorer.complexity:Complexity",
     "depth": "services.scorer.depth:Depth",
     "embedding": "services.scorer.embedding:EmbeddingScore",
+    "fluency": "services.scorer.likeliness:Fluency",
     "ifd": "services.scorer.ifd:Ifd",
+    "judges": "services.scorer.judges:Judges",
+    "lexical": "services.scorer.lexical:Lexical",
+    "pass_rate": "services.scorer.pass_rate:PassRateScore",
     "quality": "services.scorer.quality:Quality",
     "safety": "services.scorer.safety:Safety",
 }
@@ -42,7 +82,10 @@ class Figures:
 
 
 class Score(Protocol):
-    """One score, made without arguments. It knows no other sample: window statistics are the selector's."""
+    """One score. It knows no other sample: window statistics are the selector's.
+
+    Its constructor takes nothing, or `endpoints` (`services.scorer.endpoints.Endpoints`).
+    """
 
     @property
     def name(self) -> str:
@@ -54,12 +97,17 @@ class Score(Protocol):
         """The version of its behaviour."""
         ...
 
+    @property
+    def about(self) -> About:
+        """What its figures mean."""
+        ...
+
     async def compute(self, sample: Sample, run: Run, models: ScoringModels) -> Figures:
         """Return the figures; none when the run turned the score off.
 
         Raises
         ------
         DependencyUnavailable
-            When a model server is out; the sample is tried again.
+            When a model server or a chat endpoint is out; the sample is tried again.
         """
         ...

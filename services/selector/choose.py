@@ -14,6 +14,7 @@ from schemas.sample import Filtering
 from services.selector.candidate import Candidate, stratum_name
 from services.selector.combine import rounded
 from services.selector.curriculum import curriculum, difficulty_of
+from services.selector.dataset_scores import summary
 from services.selector.diversity import Selection
 from services.selector.novelty.index import NoveltyIndex
 from services.selector.table import Table
@@ -187,8 +188,22 @@ def _statistics(table: Table, selection: Selection) -> dict[str, object]:
         "score_pool": _quantiles(scores),
         "score_chosen": _quantiles(picked),
         "max_cosine_chosen": _quantiles(similarities),
+        "dataset": _dataset(table, [pick.index for pick in selection.picks]),
         "filled": sum(pick.filled for pick in selection.picks),
     }
+
+
+def _dataset(table: Table, chosen: Sequence[int]) -> Mapping[str, float]:
+    """Return figures of the chosen as a set; vectors are those of the commonest size, which is all of them."""
+    candidates = [table.pool[index] for index in sorted(chosen)]
+    vectors = [it.vector for it in candidates if it.vector is not None]
+    size = max((len(vector) for vector in vectors), default=0)
+    return summary(
+        [it.domain for it in candidates],
+        [stratum_name(*it.stratum) for it in candidates],
+        [table.prints[index] for index in sorted(chosen)],
+        np.array([vector for vector in vectors if len(vector) == size], dtype=np.float16).reshape(-1, max(1, size)),
+    )
 
 
 def _quantiles(values: Sequence[float]) -> dict[str, float]:

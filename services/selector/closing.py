@@ -21,7 +21,7 @@ from services.selector.stored import unpacked
 
 def close_state(state: PoolState[bytes], run: Run, window: int, *, last: bool) -> Closing:
     """Choose from a window's merged state."""
-    weights = run.spec.score.weights
+    weights = run.spec.score.names()
     pool = [read_candidate(unpacked(held.payload), weights) for held in state.standing().values()]
     return close_window(pool, elsewhere_of(state), run, window, last=last, earlier=earlier_releases(run))
 

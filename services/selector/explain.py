@@ -13,6 +13,7 @@ FILLED: Final = "chosen_to_fill_quota"
 RESERVOIR_FULL: Final = "reservoir_full"
 WINDOW_CLOSED: Final = "window_closed"
 UNSCORED: Final = "unscored"
+OUTSIDE_THRESHOLD: Final = "outside_threshold"
 OTHER_EMBEDDING: Final = "other_embedding"
 EXACT_DUPLICATE: Final = "exact_duplicate"
 NEAR_DUPLICATE: Final = "near_duplicate"
@@ -36,6 +37,7 @@ MEANING: Final = {
     "smallest (bound)",
     WINDOW_CLOSED: "it came after its window's release",
     UNSCORED: "none of the weighted scores is a number",
+    OUTSIDE_THRESHOLD: "one of its scores (value) is outside of its threshold in score.thresholds (bound)",
     OTHER_EMBEDDING: "its embedding (value) is of another model or size than the window's (bound)",
     NO_EMBEDDING: "it has no embedding that could be compared, which the strategy (bound) needs",
     EXACT_DUPLICATE: "a better sample (nearest) says the same but for case, width and white space",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 _SPAN = 2**128
+_SECONDS = re.compile(rb'"seconds":[-+.0-9eE]+')
 
 
 def keyed_hash(purpose: str, seed: int, text: str) -> int:
@@ -19,5 +21,6 @@ def fraction(key: int) -> float:
 
 
 def short_hash(data: bytes) -> str:
-    """Return a hash of bytes as 16 hexadecimal digits."""
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
+    """Return a hash of a sample's bytes as 16 hexadecimal digits; how long checks took is no part of it (G3)."""
+    # In a text the quotes would be escaped, so only a field can match.
+    return hashlib.blake2b(_SECONDS.sub(b'"seconds":0', data), digest_size=8).hexdigest()

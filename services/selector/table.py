@@ -1,8 +1,8 @@
 """A window's pool, and what each rule leaves of it.
 
-Rules in order, each sample being refused by the first that refuses it: no score, an embedding of another space (or
-none, where the strategy compares embeddings), exact duplicate, near duplicate, repeat of an earlier release,
-match-fluency, quota, diversity.
+Rules in order, each sample being refused by the first that refuses it: no score, a hard threshold, an embedding of
+another space (or none, where the strategy compares embeddings), exact duplicate, near duplicate, repeat of an earlier
+release, match-fluency, quota, diversity.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.sample import Filtering
 from services.selector import explain
 from services.selector.allocation import allocate_strata
 from services.selector.candidate import MATCH_PART, Candidate, VectorSpace, stratum_name
-from services.selector.combine import combine, finite_parts, rounded
+from services.selector.combine import finite_parts, rounded
 from services.selector.diversity import Pick, Selection, choose_diverse, whole_number_vectors
 from services.selector.duplicates import exact_duplicates, near_duplicates, shingles_of
 from services.selector.match import MatchFluency, match_fluency
@@ -24,6 +24,7 @@ from services.selector.novelty.index import NoveltyIndex
 from services.selector.novelty.rule import repeats
 from services.selector.novelty.signatures import signatures_of
 from services.selector.picking import Members, named_strategy, pick_by
+from services.selector.ranking import broken_bound, final_scores
 from services.selector.strategies.interface import Strategy
 from services.selector.texts import Corpus, fingerprint
 
@@ -40,7 +41,7 @@ class Table:
         self.prints = [fingerprint(candidate.instruction, candidate.response) for candidate in pool]
         self.match: MatchFluency = match_fluency(pool, self.corpus, self.prints, run.models, run.spec.seed)
         self.parts = [self._parts_of(index) for index in range(len(pool))]
-        self.scores = [combine(parts, run.spec.score.weights) for parts in self.parts]
+        self.scores = final_scores(self.parts, run.spec.score.weights, run.spec.score.combine)
         self.refusals: dict[int, Filtering] = {}
         self.quotas: dict[tuple[str, str], int] = {}
         self.novelty: dict[str, object] = (
@@ -55,6 +56,7 @@ class Table:
     def select(self) -> Selection:
         """Apply every rule; what is refused is in `refusals`, what is picked in the result."""
         self._refuse_unscored()
+        self._refuse_outside_thresholds()
         space = self._refuse_other_spaces()
         self._refuse_exact_duplicates()
         self._refuse_near_duplicates()
@@ -89,7 +91,7 @@ class Table:
 
     def _parts_of(self, index: int) -> dict[str, float]:
         parts = dict(self.pool[index].parts)
-        if MATCH_PART in self.run.spec.score.weights:
+        if MATCH_PART in self.run.spec.score.names():
             parts[MATCH_PART] = float(self.match.ranks[index])
         return finite_parts(parts)
 
@@ -117,6 +119,13 @@ class Table:
         for index, score in enumerate(self.scores):
             if score is None:
                 self._refuse(index, explain.UNSCORED, bound=", ".join(sorted(self.run.spec.score.weights)))
+
+    def _refuse_outside_thresholds(self) -> None:
+        for name, bounds in sorted(self.run.spec.score.thresholds.items()):
+            for index in self.order():
+                outside = broken_bound(self.parts[index].get(name), bounds)
+                if outside is not None:
+                    self._refuse(index, explain.OUTSIDE_THRESHOLD, f"{name}: {outside[0]}", outside[1])
 
     def _refuse_other_spaces(self) -> VectorSpace | None:
         """Keep the embedding space that most samples share (of equals the first by name), and those without any."""

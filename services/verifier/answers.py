@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from fractions import Fraction
 
-from limoflow.worked.arithmetic import NUMBER, ExpressionError, decimals_of, to_fraction
+from limoflow.worked.arithmetic import NUMBER
+from services.verifier.exact import agree, read
 
 _MARK = re.compile(r"####\s*([^\n]+)")
 _STATED = re.compile(
@@ -15,10 +15,9 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 _SIGNED = re.compile(rf"(?<![\w.])([-−]?)\s*[$€£¥￥]?\s*(-?)({NUMBER})(?!\d)\s*(%|％)?")
-_RATIO = re.compile(rf"(?<![\w./])(-?)({NUMBER})\s*/\s*({NUMBER})(?![\w/])")
-_MATH = re.compile(r"\\[A-Za-z]|[\^_{}=√π∞∪∩≤≥]|\d\s*[A-Za-z](?![a-z])|\([^)]*,[^)]*\)|\[[^\]]*,")
-_OPERATION = re.compile(r"[-+*/=<>|!×÷]")
-_CHOICE = re.compile(r"^\(?([A-H])\)?[.:、)]?(?:\s|$)")
+_CHOICE = re.compile(r"^(?:\(([A-H])\)|([A-H])[.:、)]|([A-H])$)")
+_FORMULA = re.compile(r"[\d+*/=<>|^_{}\[\]()\\√π∞∪∩≤≥≠×÷−]|(?:^|\s)-|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
+_TEXT = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}")
 _SPACED = re.compile(r"(?<=\d)[ \u00a0](?=\d{3}\b)")
 
 
@@ -67,56 +66,21 @@ def _first_sentence(text: str) -> str:
     )
 
 
-def plain_number(text: str) -> tuple[Fraction, int, bool] | None:
-    """Return the one number of a short answer with its decimals and whether it is a percentage; None if unsure."""
-    text = _SPACED.sub("", unicodedata.normalize("NFKC", text).strip().strip("*_`").strip("$").strip())
-    text = text.replace("\\$", "$").replace("\\%", "%").replace("\\ ", " ").replace("\\!", "")
-    if len(text) > 80 or _MATH.search(text):
-        return None
-    try:
-        ratio = _RATIO.fullmatch(text)
-        if ratio:
-            bottom = to_fraction(ratio[3])
-            value = to_fraction(ratio[2]) / bottom if bottom else None
-            return None if value is None else (-value if ratio[1] else value, 0, False)
-        numbers = list(_SIGNED.finditer(text))
-        if len(numbers) != 1 or _OPERATION.search(_SIGNED.sub("", text)):
-            return None
-        match = numbers[0]
-        value = to_fraction(match[3])
-        return (-value if match[1] or match[2] else value, decimals_of(match[3]), bool(match[4]))
-    except ExpressionError:
-        return None
-
-
 def same(gold: str, found: str) -> bool | None:
     """Compare two answers without algebra: True, False, or None where that takes more than numbers and words."""
-    left, right = plain_number(gold), plain_number(found)
+    left, right = read(gold), read(found)
     if left is not None and right is not None:
-        return _numbers_agree(left, right)
-    first, second = _words(gold), _words(found)
-    if first == second and first:
-        return True
+        return agree(left, right)
     choice, chosen = _CHOICE.match(gold.strip()), _CHOICE.match(found.strip())
     if choice and chosen:
-        return choice[1] == chosen[1]
-    if not any(character.isdigit() for character in gold + found) and not _MATH.search(gold + found):
-        return False if first and second else None
-    return None
-
-
-def _numbers_agree(left: tuple[Fraction, int, bool], right: tuple[Fraction, int, bool]) -> bool:
-    gold, gold_places, gold_percent = left
-    found, found_places, found_percent = right
-    if gold == found:
-        return True
-    if gold_percent != found_percent and (gold == found * 100 or gold * 100 == found):
-        return True
-    places = min(gold_places, found_places) if gold_places and found_places else max(gold_places, found_places)
-    rounded = places >= 2 and (gold.denominator != 1 and found.denominator != 1)
-    return rounded and abs(gold - found) <= Fraction(1, 2 * 10**places)
+        return choice[choice.lastindex or 0] == chosen[chosen.lastindex or 0]
+    gold, found = _TEXT.sub(r"\1", gold), _TEXT.sub(r"\1", found)
+    first, second = _words(gold), _words(found)
+    if first and second and not any(_FORMULA.search(text) for text in (gold, found)):
+        return first == second
+    # Signs and brackets carry the meaning of a formula, so nothing less than the same text is the same.
+    return True if gold.split() == found.split() and gold.strip() else None
 
 
 def _words(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.findall(r"\w+", folded))
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
 from typing import Any
 
-from limoflow.inference.chat_types import Chat, ChatObserver, ChatSettings
+from limoflow.inference.chat_types import Chat
+from limoflow.inference.endpoint import chat_client
 from limoflow.plugins import operators
 from schemas.run import Chat as Endpoint
 from services.verifier.checks import GROUP, OWN
@@ -25,7 +25,7 @@ def layer(
     Parameters
     ----------
     chat : callable, optional
-        Makes the client of an endpoint, which `judge` asks.
+        Makes the client of an endpoint, for checks that ask a model.
     on_canary : callable, optional
         Called with the model and whether it answered an item of known verdict rightly.
     """
@@ -40,22 +40,3 @@ def layer(
         wanted = inspect.signature(kind).parameters
         checks.append(kind(**{key: value for key, value in offered.items() if key in wanted}))
     return Verifier(checks)
-
-
-def chat_client(endpoint: Endpoint, observer: ChatObserver | None = None) -> Chat:
-    """Return the client of the endpoint that a run names; without its key in the environment, none is sent."""
-    from limoflow.inference.chat import ChatClient
-
-    settings = ChatSettings(
-        base_url=endpoint.base_url,
-        model=endpoint.model,
-        api_key_env=endpoint.api_key_env if os.environ.get(endpoint.api_key_env) else "",
-        temperature=endpoint.temperature,
-        max_tokens=endpoint.max_tokens,
-        timeout=endpoint.timeout_seconds,
-        total_timeout=5 * endpoint.timeout_seconds,
-        concurrency=endpoint.concurrency,
-        requests_per_minute=endpoint.requests_per_minute,
-        tokens_per_minute=endpoint.tokens_per_minute,
-    )
-    return ChatClient(settings, observer=observer)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+import difflib
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from enum import IntEnum
+from typing import Any, Protocol
 
 from limoflow.plugins import operators
 from schemas.run import RunSpec
-from schemas.sample import Sample
+from schemas.sample import Sample, Verdict
 
 GROUP = "limoflow.checks"
 OWN = {
     "text_format": "services.verifier.text_format:TextFormat",
-    "privacy": "services.verifier.privacy:Privacy",
-    "code_static": "services.verifier.code_static:CodeStatic",
-    "sql_static": "services.verifier.sql_static:SqlStatic",
-    "math_steps": "services.verifier.math_steps:MathSteps",
-    "math_answer": "services.verifier.math_answer:MathAnswer",
     "contamination": "services.verifier.contamination.check:Contamination",
     "judge": "services.verifier.judge.check:Judge",
     "injection": "services.verifier.injection:Injection",
+    "privacy": "services.verifier.privacy:Privacy",
+    "code_static": "services.verifier.code_static:CodeStatic",
+    "code_tests": "services.verifier.code_tests:CodeTests",
+    "sql_result": "services.verifier.sql_result:SqlResult",
+    "sql_static": "services.verifier.sql_static:SqlStatic",
+    "math_steps": "services.verifier.math_steps:MathSteps",
+    "math_question": "services.verifier.math_question:MathQuestion",
+    "math_answer": "services.verifier.math_answer:MathAnswer",
 }
 MATH_DOMAINS = frozenset({"mathematics", "math", "maths", "arithmetic"})
 CODE_DOMAINS = frozenset({"code", "coding", "programming", "python"})
@@ -28,14 +33,37 @@ CODE_DOMAINS = frozenset({"code", "coding", "programming", "python"})
 Options = Mapping[str, Any]
 
 
+class Cost(IntEnum):
+    """What a check costs, which is also the order in which checks run."""
+
+    TEXT = 10
+    STATIC = 20
+    COMPARISON = 40
+    INDEX = 50
+    SANDBOX = 60
+    MODEL = 80
+    CHAT = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found: a verdict (G9), a short stable reason, the value that failed and the bound it failed.
+    """What a check found.
 
-    `replacement` is the instruction and response of a child that may go on in the place of a sample that fails.
+    Attributes
+    ----------
+    verdict : {"pass", "fail", "unknown", "timeout"}
+        Unreadable is `unknown`, never `pass` (G9).
+    reason : str, optional
+        A short stable word; what follows a colon is detail.
+    value, bound : float or str, optional
+        What failed, and what it failed.
+    evidence : str, optional
+        A piece of the sample that shows it; the handler bounds its length.
+    replacement : tuple of str, optional
+        Instruction and response to go on with instead: the handler makes a child of them and refuses the parent.
     """
 
-    verdict: Literal["pass", "fail", "unknown", "timeout"]
+    verdict: Verdict
     reason: str | None = None
     value: float | str | None = None
     bound: float | str | None = None
@@ -47,15 +75,25 @@ PASS = Finding("pass")
 
 
 class Check(Protocol):
-    """One check. `order` says how early it runs: cheap checks first.
+    """One check.
 
     A check that needs no waiting returns its finding directly, so that the bulk of a stream costs no task switch.
-    A check may have `options_of(run)`, which adds to its settings what the run says elsewhere; None turns it off.
+    It may also have `options_of(run) -> Options | None`, where it needs more of the RunSpec than `verify.checks[NAME]`
+    (None: nothing to do in this run); `async close()`; and constructor parameters `settings` (VerifierSettings) and
+    `chat` (a function from `schemas.run.Chat` to a client).
+
+    Attributes
+    ----------
+    cost : Cost
+        Cheap checks run first.
+    domains : frozenset of str, optional
+        The domains it serves; None for every one.
     """
 
     name: str
     version: str
-    order: int
+    cost: Cost
+    domains: frozenset[str] | None
 
     def applies(self, sample: Sample) -> bool:
         """Tell whether the check says anything about this sample."""
@@ -71,6 +109,28 @@ def domain_in(sample: Sample, domains: frozenset[str]) -> bool:
     return sample.metadata.domain.casefold().partition("/")[0] in domains
 
 
-def unknown_checks(spec: RunSpec) -> list[str]:
-    """Return the names under `verify.checks` that no check has, for the command line."""
-    return sorted(set(spec.verify.checks) - set(operators(GROUP, OWN)))
+def check_problems(spec: RunSpec) -> list[str]:
+    """Return what is wrong with the names under `verify`, with the nearest known one, for the command line."""
+    known = list(operators(GROUP, OWN))
+    verify = spec.verify
+    problems = [_unknown(place, name, known) for place, name in _named(spec) if name not in known]
+    if verify.decontaminate is not None and "contamination" not in known:
+        problems.append("verify.decontaminate: no check `contamination` is installed, so nothing would be looked up")
+    return problems
+
+
+def _named(spec: RunSpec) -> Iterator[tuple[str, str]]:
+    verify = spec.verify
+    yield from (("verify.checks", name) for name in sorted(verify.checks))
+    yield from (("verify.weights", name) for name in sorted(verify.weights))
+    for name, actions in sorted(verify.verdicts.items()):
+        if name != "default":
+            yield "verify.verdicts", name
+        asked = (action.removeprefix("ask:") for action in actions.values() if action.startswith("ask:"))
+        yield from ((f"verify.verdicts.{name}", other) for other in asked)
+
+
+def _unknown(place: str, name: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    meant = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return f"{place}: {name!r} is unknown; {meant}known: {', '.join(known)}"

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from schemas.sample import Sample
-from services.verifier.checks import PASS, Finding, Options
+from services.verifier.checks import PASS, Cost, Finding, Options
 
 # Tag characters and zero-width signs hide text from people; joiners between letters of scripts that need them do not.
 _HIDDEN = re.compile(r"[\u200b\u2060\u2061-\u2064\ufeff\U000e0000-\U000e007f]")
@@ -66,7 +66,8 @@ class Injection:
 
     name = "injection"
     version = "1"
-    order = 15
+    cost = Cost.TEXT
+    domains: frozenset[str] | None = None
 
     def applies(self, sample: Sample) -> bool:  # noqa: ARG002 - the protocol's
         """Every sample."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from schemas.sample import Sample
 from services.verifier.answers import final_answer, same
-from services.verifier.checks import MATH_DOMAINS, PASS, Finding, Options, domain_in
+from services.verifier.checks import MATH_DOMAINS, PASS, Cost, Finding, Options
 from services.verifier.settings import VerifierSettings
 from services.verifier.worker_pool import WorkerDied, WorkerPool
 
@@ -20,8 +20,9 @@ class MathAnswer:
     """
 
     name = "math_answer"
-    version = "1"
-    order = 40
+    version = "2"
+    cost = Cost.COMPARISON
+    domains: frozenset[str] | None = MATH_DOMAINS
 
     def __init__(self, settings: VerifierSettings | None = None) -> None:
         settings = settings or VerifierSettings()
@@ -36,7 +37,7 @@ class MathAnswer:
     def applies(self, sample: Sample) -> bool:
         """Mathematics whose reference answer is known."""
         reference = sample.metadata.reference
-        return reference is not None and bool(reference.answer) and domain_in(sample, MATH_DOMAINS)
+        return reference is not None and bool(reference.answer)
 
     def check(self, sample: Sample, options: Options) -> Finding | Awaitable[Finding]:  # noqa: ARG002 - the protocol's
         """Compare without algebra where that is certain, else ask a worker."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from limoflow.worked.arithmetic import NUMBER, ExpressionError, agrees, evaluate, to_fraction
 from limoflow.worked.steps import FINAL, NOTE, Step, notes, plain_steps
 from schemas.sample import Sample
-from services.verifier.checks import MATH_DOMAINS, PASS, Finding, Options, domain_in
+from services.verifier.checks import MATH_DOMAINS, PASS, Cost, Finding, Options, domain_in
 
+_SCALES = (("thousand", 1000), ("million", 10**6), ("billion", 10**9), ("万", 10**4), ("亿", 10**8))
 _NUMBERS = re.compile(NUMBER)
 _FRACTION_DIVISOR = re.compile(r"/\s*(\d+\s*/\s*\d+)")
 _SPACED_THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}\b)")
@@ -23,8 +24,9 @@ class MathSteps:
     """
 
     name = "math_steps"
-    version = "1"
-    order = 30
+    version = "2"
+    cost = Cost.STATIC
+    domains: frozenset[str] | None = None
 
     def applies(self, sample: Sample) -> bool:
         """Mathematics, and whatever carries `<<...>>` notes."""
@@ -39,7 +41,7 @@ class MathSteps:
         checked = 0
         for step in _steps(text):
             sound = step_is_sound(step)
-            if sound is None:
+            if sound is None or (not sound and _told_in_thousands(text, step)):
                 continue
             checked += 1
             if not sound:
@@ -64,14 +66,28 @@ def step_is_sound(step: Step) -> bool | None:
         return True
     if not step.alternative:
         return False
-    for reading in (step.alternative, *_readings(step.alternative)):
-        try:
-            other = evaluate(reading)
-        except ExpressionError:
-            return None
-        if abs(value.exact - other.exact) <= max(value.high - value.low, other.high - other.low):
-            return True
-    return False
+    return _sides_agree(step.expression, step.alternative)
+
+
+def _sides_agree(left: str, right: str) -> bool | None:
+    """Tell whether two expressions are equal in any pair of readings; None where one cannot be computed."""
+    try:
+        lefts = [evaluate(reading) for reading in (left, *_readings(left))]
+        rights = [evaluate(reading) for reading in (right, *_readings(right))]
+    except ExpressionError:
+        return None
+    return any(
+        abs(one.exact - other.exact) <= max(one.high - one.low, other.high - other.low)
+        for one in lefts
+        for other in rights
+    )
+
+
+def _told_in_thousands(text: str, step: Step) -> bool:
+    """Tell whether the line speaks of thousands and the claimed number is in units: "5 thousand, so 5 * 3 = 15,000"."""
+    line = text[text.rfind("\n", 0, step.span[0]) + 1 : step.span[0]]
+    scales = [factor for word, factor in _SCALES if word in line.casefold()]
+    return any(_holds(f"({step.expression})*{factor}", step.stated) for factor in scales)
 
 
 def _readings(expression: str) -> Iterator[str]:

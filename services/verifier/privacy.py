@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.sample import Sample
-from services.verifier.checks import CODE_DOMAINS, PASS, Finding, Options, domain_in
+from services.verifier.checks import CODE_DOMAINS, PASS, Cost, Finding, Options, domain_in
 from services.verifier.personal import KINDS, is_chinese_id, is_luhn, masked, personal_data
 
 __all__ = ["Privacy", "is_chinese_id", "is_luhn", "personal_data"]
@@ -24,7 +24,8 @@ class Privacy:
 
     name = "privacy"
     version = "2"
-    order = 20
+    cost = Cost.TEXT
+    domains: frozenset[str] | None = None
 
     def applies(self, sample: Sample) -> bool:  # noqa: ARG002 - the protocol's
         """Every sample."""
@@ -36,9 +37,9 @@ class Privacy:
         if action not in {"reject", "mask", "report"}:
             return Finding("unknown", "unknown_action", action, "reject, mask or report")
         parts = {"instruction": sample.instruction, "response": sample.response}
-        # The last turn is instruction and response themselves.
-        for at, message in enumerate((sample.messages or [])[:-2]):
-            parts[f"turn {at}"] = message.content
+        for at, message in enumerate(sample.messages or ()):
+            if message.content not in (sample.instruction, sample.response):
+                parts[f"turn {at}"] = message.content
         longest = max(map(len, parts.values()))
         if longest > LONGEST:
             return Finding("unknown", "too_long", longest, LONGEST)
@@ -65,10 +66,10 @@ def _acted(
             "pass", "reported", len(found), evidence=", ".join(f"{one} in the {where}" for one, where in found)[:200]
         )
     refusal = Finding("fail", kind, 1, 0, f"in the {part}")
-    if action == "reject" or sample.messages:
+    if action == "reject" or any(where.startswith("turn") for _, where in found):
         return refusal
     texts = (sample.instruction, sample.response)
     clean = masked(texts, reserved=lambda at: _reserved(sample, options, ("instruction", "response")[at]), kinds=kinds)
     if clean is None:
         return refusal
-    return Finding("fail", "masked", len(found), 0, f"{kind} in the {part}", (clean[0], clean[1]))
+    return Finding("pass", "masked", len(found), 0, f"{kind} in the {part}", (clean[0], clean[1]))

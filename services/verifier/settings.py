@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class VerifierSettings(BaseSettings):
-    """How much a comparison of answers may use, and where indexes are kept.
+    """How much a comparison of answers may use, where programs run, and where indexes are kept.
 
     Attributes
     ----------
@@ -21,6 +21,12 @@ class VerifierSettings(BaseSettings):
         Wall-clock time after which a process is killed whatever it does.
     worker_memory_bytes : int
         Address space of one process.
+    sandbox : str
+        `auto`, the name of a back end (`bubblewrap`), or `none`.
+    sandbox_boxes : int
+        Programs that run at one time; each box keeps about 15 MB.
+    sandbox_folders : tuple of Path
+        Toolchains outside /usr that programs may read, as a JSON list; everybody must be able to read them.
     index_folder : Path
         Indexes of benchmark files, named by content; workers of one machine share them.
     """
@@ -31,4 +37,7 @@ class VerifierSettings(BaseSettings):
     cpu_seconds: float = Field(default=5.0, gt=0)
     deadline_seconds: float = Field(default=60.0, gt=0)
     worker_memory_bytes: int = Field(default=2 << 30, ge=256 << 20)
+    sandbox: str = "auto"
+    sandbox_boxes: int = Field(default=2, ge=1)
+    sandbox_folders: tuple[Path, ...] = ()
     index_folder: Path = Path(".limoflow/indexes")

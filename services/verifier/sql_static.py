@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from schemas.sample import Sample
-from services.verifier.checks import PASS, Finding, Options, domain_in
+from services.verifier.checks import PASS, Cost, Finding, Options
 
 if TYPE_CHECKING:
     from sqlglot.expressions import Expr
@@ -31,12 +31,13 @@ class SqlStatic:
 
     name = "sql_static"
     version = "2"
-    order = 25
+    cost = Cost.STATIC
+    domains: frozenset[str] | None = _DOMAINS
 
     def applies(self, sample: Sample) -> bool:
         """Tell whether it is SQL whose schema is known."""
         reference = sample.metadata.reference
-        return reference is not None and bool(reference.schema_) and domain_in(sample, _DOMAINS)
+        return reference is not None and bool(reference.schema_)
 
     def check(self, sample: Sample, options: Options) -> Finding | None:  # noqa: ARG002 - the protocol's
         """Return what does not fit; None where the schema itself is not understood."""

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from schemas.sample import Sample
-from services.verifier.checks import CODE_DOMAINS, PASS, Finding, Options, domain_in
+from services.verifier.checks import CODE_DOMAINS, PASS, Cost, Finding, Options, domain_in
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 # UTF-8 read as Latin-1 or Windows-1252: a lead byte as a letter, followed by a continuation byte as a sign.
@@ -59,7 +59,8 @@ class TextFormat:
 
     name = "text_format"
     version = "2"
-    order = 10
+    cost = Cost.TEXT
+    domains: frozenset[str] | None = None
 
     def applies(self, sample: Sample) -> bool:  # noqa: ARG002 - the protocol's
         """Every sample."""

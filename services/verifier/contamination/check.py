@@ -10,7 +10,7 @@ from typing import Any
 from limoflow.errors import UsageError
 from schemas.run import Run
 from schemas.sample import Sample
-from services.verifier.checks import PASS, Finding, Options
+from services.verifier.checks import PASS, Cost, Finding, Options
 from services.verifier.contamination.index import Index, Match, open_index
 from services.verifier.contamination.items import benchmark_files
 from services.verifier.settings import VerifierSettings
@@ -25,7 +25,8 @@ class Contamination:
 
     name = "contamination"
     version = "1"
-    order = 40
+    cost = Cost.INDEX
+    domains: frozenset[str] | None = None
 
     def __init__(self, settings: VerifierSettings) -> None:
         self._cache = settings.index_folder
@@ -36,7 +37,9 @@ class Contamination:
         wanted = run.spec.verify.decontaminate
         if wanted is None:
             return None
-        return {"benchmarks": wanted.benchmarks, "least": wanted.minimum_grams, "folder": run.folder or "."}
+        chosen = run.spec.verify.checks.get(self.name)
+        named = {"benchmarks": wanted.benchmarks, "least": wanted.minimum_grams, "folder": run.folder or "."}
+        return {**chosen, **named} if isinstance(chosen, dict) else named
 
     def applies(self, sample: Sample) -> bool:  # noqa: ARG002 - the protocol's
         """Every sample."""

@@ -45,7 +45,7 @@ class _Table:
         if not len(wanted) or not len(self.keys):
             return np.empty(0, dtype=np.uint32)
         at = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return self.items[at[self.keys[at] == wanted]]
+        return np.asarray(self.items[at[self.keys[at] == wanted]], dtype=np.uint32)
 
 
 class Index:
@@ -177,7 +177,7 @@ def _enter(item: Item, number: int, made: tuple[_Growing, _Growing, _Growing]) -
 def _long_grams(words: Sequence[str], keys: Keys) -> Keys:
     """Return runs of 13 tokens without CJK, and runs of 20 that are CJK for the most part."""
     inside = np.asarray(cjk_counts(list(words), WORDS)) == 0
-    plain = gram_keys(keys, WORDS)[inside]
+    plain: Keys = gram_keys(keys, WORDS)[inside]
     if not any(map(is_cjk, words)):
         return plain
     mostly = cjk_counts(list(words), CHARACTERS) * 2 > CHARACTERS

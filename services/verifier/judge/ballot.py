@@ -45,9 +45,9 @@ def ballot(instruction: str, response: str, rubric: Mapping[str, str], identity:
     Parameters
     ----------
     identity : str
-        Of the item; the mark is a hash of it, so a text inside the item cannot know the mark.
+        Of the item; the mark is a hash of it and of the texts, so that no text inside the item can hold the mark.
     """
-    mark = hashlib.blake2b(f"{identity}|{number}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    mark = hashlib.blake2b(repr((identity, number, instruction, response)).encode(), digest_size=12).hexdigest()
     names = sorted(rubric)
     random.Random(mark).shuffle(names)  # noqa: S311 - an order, not a secret
     criteria = "\n".join(f"- {name}: {rubric[name]}" for name in names)
@@ -88,7 +88,7 @@ def tally(votes: Sequence[Vote]) -> Vote:
     counts = Counter(votes)
     for verdict in ("pass", "fail"):
         if counts[verdict] * 2 > len(votes):
-            return verdict  # type: ignore[return-value]
+            return verdict
     return "unknown"
 
 

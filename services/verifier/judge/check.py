@@ -11,7 +11,7 @@ from limoflow.inference.chat_types import Chat
 from schemas.run import Chat as Endpoint
 from schemas.run import Run
 from schemas.sample import Sample
-from services.verifier.checks import Finding, Options
+from services.verifier.checks import Cost, Finding, Options
 from services.verifier.judge.ballot import RUBRIC, Vote, ballot, read_vote, tally
 from services.verifier.judge.canaries import CANARIES, Canary, Record
 
@@ -36,7 +36,8 @@ class Judge:
 
     name = "judge"
     version = "1"
-    order = 100
+    cost = Cost.CHAT
+    domains: frozenset[str] | None = None
 
     def __init__(
         self,
@@ -50,11 +51,11 @@ class Judge:
         self._examining: dict[str, asyncio.Lock] = {}
 
     def options_of(self, run: Run) -> Mapping[str, Any] | None:
-        """Return the endpoint; None where the run asks for no judge."""
-        verify = run.spec.verify
-        if verify.chat is None or verify.checks.get(self.name, False) is False:
+        """Return the settings with the endpoint; None where the run asks for no judge."""
+        chosen = run.spec.verify.checks.get(self.name, False)
+        if run.spec.verify.chat is None or chosen is False:
             return None
-        return {"endpoint": verify.chat}
+        return {**(chosen if isinstance(chosen, dict) else {}), "endpoint": run.spec.verify.chat}
 
     def applies(self, sample: Sample) -> bool:  # noqa: ARG002 - the protocol's
         """Every sample."""

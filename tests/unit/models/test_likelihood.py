@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limoflow.errors import UsageError
-from models.likelihood import LikelihoodModel, fit_passes
+from models.layout import fit_passes
+from models.likelihood import LikelihoodModel
 from models.prompts import alpaca_prompt
 
 ids = st.lists(st.integers(3, 99), max_size=60)
@@ -93,12 +94,12 @@ def test_both_passes_score_the_same_answer_tokens_within_the_context(
     prompt: list[int], answer: list[int], context: int
 ) -> None:
     passes = fit_passes(1, prompt, answer, context)
-    assert passes.answer > 0
-    assert max(len(passes.conditioned), len(passes.direct)) <= context
-    kept = answer[: passes.answer]
-    assert passes.direct == [1, *kept]
-    rest = passes.conditioned[1 : len(passes.conditioned) - passes.answer]
-    assert passes.conditioned == [1, *rest, *kept]
+    assert passes.direct.scored == passes.conditioned.scored > 0
+    assert max(len(passes.conditioned.ids), len(passes.direct.ids)) <= context
+    kept = answer[: passes.direct.scored]
+    assert (passes.direct.ids, passes.direct.start) == ([1, *kept], 1)
+    rest = passes.conditioned.ids[1 : passes.conditioned.start]
+    assert passes.conditioned.ids == [1, *rest, *kept]
     assert rest == prompt[len(prompt) - len(rest) :]
     assert passes.truncated == (len(prompt) + len(answer) + 1 > context)
 

@@ -49,6 +49,7 @@ def exercise(metrics: Metrics) -> None:
     metrics.released(RELEASE)
     metrics.chat_budget(20.0)
     metrics.verified(Sample.model_validate_json((EXAMPLES / "sample.v1.json").read_bytes()))
+    metrics.sandbox("bubblewrap", works=True)
     metrics.canary("judge", right=False)
     metrics.not_generated("self_instruct", "repeat")
     for window, score in [(0, 0.2)] * 100 + [(1, 0.9)] * 100:

@@ -266,3 +266,16 @@ def test_a_schema_that_is_not_understood_proves_nothing() -> None:
     attached = "ATTACH DATABASE 'y.db' AS y;"
     assert SqlStatic().check(sample("SELECT 1", domain="sql", schema=attached), {}) is None
     assert not SqlStatic().applies(sample("SELECT 1", domain="sql"))
+
+
+@pytest.mark.parametrize(
+    ("response", "wrong"),
+    [
+        ("They lose 5 thousand dollars a day, so the losses are 5 * 3 = $15,000.", False),
+        ("They lose 5 dollars a day, so the losses are 5 * 3 = $15,000.", True),
+        ("It lasts her 14 / 1 / 4 = 14 * 4 = 56 washes.", False),
+        ("It lasts her 14 / 1 / 4 = 14 * 5 = 70 washes.", True),
+    ],
+)
+def test_steps_are_read_as_people_write_them(response: str, wrong: bool) -> None:
+    assert reason(MathSteps().check(sample(response), {})) == ("fail:wrong_step" if wrong else None)

@@ -9,10 +9,11 @@ from typing import Any
 import psutil
 import pytest
 
+from limoflow.errors import DependencyUnavailable
 from schemas.run import Run, RunSpec
-from schemas.sample import Metadata, Reference, Sample
+from schemas.sample import Lineage, Metadata, Reference, Sample
 from services.verifier.app import layer
-from services.verifier.checks import Finding, Options, unknown_checks
+from services.verifier.checks import Cost, Finding, Options, check_problems
 from services.verifier.handler import Verifier
 from services.verifier.math_answer import MathAnswer
 from services.verifier.settings import VerifierSettings
@@ -33,9 +34,10 @@ def sample(response: str, answer: str | None = None, domain: str = "mathematics"
 
 class Fixed:
     version = "9"
+    domains: frozenset[str] | None = None
 
     def __init__(self, name: str, order: int, finding: Finding | None) -> None:
-        self.name, self.order, self._finding = name, order, finding
+        self.name, self.cost, self._finding = name, list(Cost)[order - 1], finding
         self.asked = 0
 
     def applies(self, sample: Sample) -> bool:
@@ -53,7 +55,7 @@ async def algebra() -> AsyncIterator[MathAnswer]:
     await check.close()
 
 
-async def test_a_good_sample_passes_verified_with_no_times_in_it() -> None:
+async def test_a_good_sample_passes_verified_with_the_time_of_each_check() -> None:
     verifier = layer()
     result = await verifier.process(sample("2+3=<<2+3=5>>5\n#### 5", "5"), make_run())
     (passed,) = result.passed
@@ -61,7 +63,7 @@ async def test_a_good_sample_passes_verified_with_no_times_in_it() -> None:
     assert verification is not None
     assert verification.verified
     assert set(verification.results) == {"text_format", "privacy", "injection", "math_steps", "math_answer"}
-    assert all(one.seconds is None for one in verification.results.values())
+    assert all(one.seconds is not None and one.seconds >= 0 for one in verification.results.values())
     await verifier.close()
 
 
@@ -110,14 +112,114 @@ async def test_a_sample_that_no_check_judged_is_not_verified() -> None:
 
 
 async def test_cheap_checks_run_first() -> None:
-    late, early = Fixed("late", 9, Finding("pass")), Fixed("early", 1, Finding("fail", "x"))
+    late, early = Fixed("late", 7, Finding("pass")), Fixed("early", 1, Finding("fail", "x"))
     await Verifier([late, early]).process(sample("x"), make_run())
     assert (early.asked, late.asked) == (1, 0)
 
 
 def test_an_unknown_check_is_named() -> None:
     spec = RunSpec.model_validate({"name": "r", "sources": [{"path": "x"}], "verify": {"checks": {"maths": {}}}})
-    assert unknown_checks(spec) == ["maths"]
+    (problem,) = check_problems(spec)
+    assert "verify.checks: 'maths' is unknown" in problem
+    assert "did you mean 'math_steps'" in problem or "did you mean 'math_answer'" in problem
+
+
+def votes(*verdicts: str) -> list[Fixed]:
+    return [Fixed(f"c{at}", at, Finding(verdict, "why")) for at, verdict in enumerate(verdicts, 1)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rule", "verdicts", "passes", "verified"),
+    [
+        ("all", "pass fail pass", False, False),
+        ("all", "pass unknown", True, False),
+        ("any", "fail pass", True, True),
+        ("any", "fail unknown", False, False),
+        ("any", "unknown", True, False),
+        ("majority", "fail pass pass", True, True),
+        ("majority", "fail pass", False, False),
+        ("majority", "unknown unknown pass", True, True),
+        ("majority", "unknown", True, False),
+    ],
+)
+@pytest.mark.parametrize("stop", [True, False])
+async def test_verdicts_are_reconciled_alike_whether_or_not_all_checks_run(
+    rule: str, verdicts: str, passes: bool, verified: bool, stop: bool
+) -> None:
+    run = make_run(reconcile=rule, stop_at_first_failure=stop)
+    result = await Verifier(votes(*verdicts.split())).process(sample("x"), run)
+    (end,) = result.passed or [refused.sample for refused in result.rejected]
+    assert bool(result.passed) is passes
+    assert end.metadata.verification is not None
+    assert end.metadata.verification.verified is verified
+
+
+async def test_weights_decide_and_who_disagrees_is_kept_in_the_sample() -> None:
+    run = make_run(reconcile="weighted", weights={"c1": 3}, stop_at_first_failure=False)
+    (passed,) = (await Verifier(votes("pass", "fail", "fail")).process(sample("x"), run)).passed
+    assert passed.metadata.verification is not None
+    assert passed.metadata.verification.disagreement == ["c2", "c3"]
+    assert passed.metadata.verification.rule == "weighted"
+
+
+async def test_what_cannot_change_the_outcome_is_not_run() -> None:
+    checks = votes("pass", "pass", "fail")
+    assert (await Verifier(checks).process(sample("x"), make_run(reconcile="majority"))).passed
+    assert [check.asked for check in checks] == [1, 1, 0]
+
+
+async def test_another_check_is_asked_only_where_the_run_says_so_and_decides() -> None:
+    verdicts = {"c1": {"unknown": "ask:c2"}}
+    for first, second, passes, asked in (
+        ("pass", "fail", True, 0),
+        ("unknown", "pass", True, 1),
+        ("unknown", "fail", False, 1),
+        ("unknown", "unknown", True, 1),
+    ):
+        checks = votes(first, second)
+        result = await Verifier(checks).process(sample("x"), make_run(verdicts=verdicts))
+        assert (bool(result.passed), checks[1].asked) == (passes, asked)
+    in_a_ring = {"c1": {"unknown": "ask:c2"}, "c2": {"unknown": "ask:c1"}}
+    assert (await Verifier(votes("unknown", "unknown")).process(sample("x"), make_run(verdicts=in_a_ring))).passed
+
+
+async def test_a_check_that_breaks_is_unknown_and_an_outage_is_passed_on() -> None:
+    class Breaking(Fixed):
+        error: Exception = ValueError("x" * 5000)
+
+        def check(self, sample: Sample, options: Options) -> Finding | None:
+            raise self.error
+
+    check = Breaking("c1", 1, None)
+    (passed,) = (await Verifier([check]).process(sample("x"), make_run())).passed
+    assert passed.metadata.verification is not None
+    found = passed.metadata.verification.results["c1"]
+    assert (found.verdict, found.reason) == ("unknown", "error: ValueError")
+    assert found.evidence is not None
+    assert len(found.evidence) == 1000
+    check.error = DependencyUnavailable("out")
+    with pytest.raises(DependencyUnavailable):
+        await Verifier([check]).process(sample("x"), make_run())
+
+
+async def test_a_replacement_makes_a_child_that_is_checked_and_the_parent_is_refused() -> None:
+    class Masking(Fixed):
+        def check(self, sample: Sample, options: Options) -> Finding | None:
+            if "secret" not in sample.response:
+                return Finding("pass")
+            return Finding("pass", "masked", replacement=(sample.instruction, self.version))
+
+    one = sample("secret").extended(lineage=Lineage(run_id="r", window=0, source_ref="a"))
+    check = Masking("mask", 1, None)
+    result = await Verifier([check]).process(one, make_run())
+    again = await Verifier([check]).process(one, make_run())
+    (child,), (parent,) = result.passed, result.rejected
+    assert (child.response, child.lineage.parent, parent.sample.id, parent.reason) == ("9", "s", "s", "mask:masked")
+    assert child.id == again.passed[0].id != "s"
+    check.version = "still secret"
+    result = await Verifier([check]).process(one, make_run())
+    assert not result.passed
+    assert [refused.reason for refused in result.rejected] == ["mask:masked", "mask:replacement_not_stable"]
 
 
 async def test_algebra_is_compared_by_math_verify(algebra: MathAnswer) -> None:

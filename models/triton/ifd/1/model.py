@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 import triton_python_backend_utils as backend
 
+from limoflow.inference.types import DEFAULT_LAYOUT, LABELS, LABELS_LAYOUT, AnswerLikelihood
 from models.likelihood import LikelihoodModel
 from models.serving import answer_requests, model_parameters, texts_of
 
@@ -18,7 +20,11 @@ OUTPUTS = (
     ("TOKENS_CONDITIONED", "tokens_conditioned", np.int32),
     ("TOKENS_DIRECT", "tokens_direct", np.int32),
     ("TRUNCATED", "truncated", np.bool_),
+    ("REASON", "reason", np.object_),
 )
+UNASKED = AnswerLikelihood(math.nan, math.nan, 0, 0, truncated=False)
+NO_LABELS = (math.nan,) * len(LABELS)
+Answer = tuple[AnswerLikelihood, tuple[float, ...]]
 
 
 class TritonPythonModel:
@@ -32,19 +38,36 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request with its likelihoods or its own error; never raise."""
-        return answer_requests(requests, self._questions, self._model.score, self._response, _refusal)
+        return answer_requests(requests, self._questions, self._answers, self._response, _refusal)
 
-    def _questions(self, request: Any) -> list[tuple[str, str]]:
-        columns = [backend.get_input_tensor_by_name(request, name).as_numpy() for name in ("INSTRUCTION", "RESPONSE")]
-        return list(zip(texts_of(columns[0]), texts_of(columns[1]), strict=True))
+    def _questions(self, request: Any) -> list[tuple[str, str, str]]:
+        names = ("INSTRUCTION", "RESPONSE")
+        instructions, responses = (
+            texts_of(backend.get_input_tensor_by_name(request, name).as_numpy()) for name in names
+        )
+        # Optional, so that a client of the version before is still understood.
+        stated = backend.get_input_tensor_by_name(request, "LAYOUT")
+        layouts = [DEFAULT_LAYOUT] * len(instructions) if stated is None else texts_of(stated.as_numpy())
+        return list(zip(instructions, responses, layouts, strict=True))
+
+    def _answers(self, questions: list[tuple[str, str, str]]) -> list[Answer]:
+        answers: list[Answer] = [(UNASKED, NO_LABELS)] * len(questions)
+        for_labels = [index for index, question in enumerate(questions) if question[2] == LABELS_LAYOUT]
+        for_losses = [index for index, question in enumerate(questions) if question[2] != LABELS_LAYOUT]
+        for index, found in zip(for_labels, self._model.labels([questions[i][0] for i in for_labels]), strict=True):
+            answers[index] = (UNASKED, found)
+        scored = self._model.score([questions[i][:2] for i in for_losses], [questions[i][2] for i in for_losses])
+        for index, likelihood in zip(for_losses, scored, strict=True):
+            answers[index] = (likelihood, NO_LABELS)
+        return answers
 
     def _response(self, answers: Any) -> Any:
-        return backend.InferenceResponse(
-            [
-                backend.Tensor(name, np.array([[getattr(answer, field)] for answer in answers], dtype=dtype))
-                for name, field, dtype in OUTPUTS
-            ]
-        )
+        tensors = [
+            backend.Tensor(name, np.array([[getattr(likelihood, field)] for likelihood, _ in answers], dtype=dtype))
+            for name, field, dtype in OUTPUTS
+        ]
+        labels = np.array([found for _, found in answers], dtype=np.float32)
+        return backend.InferenceResponse([*tensors, backend.Tensor("LABELS", labels)])
 
 
 def _refusal(message: str) -> Any:

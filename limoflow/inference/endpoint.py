@@ -1,0 +1,37 @@
+"""The client of the chat endpoint that a run names."""
+
+from __future__ import annotations
+
+import os
+
+from limoflow.inference.chat_types import Chat, ChatObserver, ChatSettings
+from schemas.run import Chat as Endpoint
+
+
+def chat_client(endpoint: Endpoint, observer: ChatObserver | None = None, top_logprobs: int | None = None) -> Chat:
+    """Return the client of the endpoint that a run names; without its key in the environment, none is sent.
+
+    Parameters
+    ----------
+    endpoint : Endpoint
+    observer : ChatObserver, optional
+        Hears of every answer.
+    top_logprobs : int, optional
+        Ask for the log-probabilities of so many candidates for the first token.
+    """
+    from limoflow.inference.chat import ChatClient
+
+    settings = ChatSettings(
+        base_url=endpoint.base_url,
+        model=endpoint.model,
+        api_key_env=endpoint.api_key_env if os.environ.get(endpoint.api_key_env) else "",
+        temperature=endpoint.temperature,
+        max_tokens=endpoint.max_tokens,
+        timeout=endpoint.timeout_seconds,
+        total_timeout=5 * endpoint.timeout_seconds,
+        concurrency=endpoint.concurrency,
+        requests_per_minute=endpoint.requests_per_minute,
+        tokens_per_minute=endpoint.tokens_per_minute,
+        top_logprobs=top_logprobs,
+    )
+    return ChatClient(settings, observer=observer)

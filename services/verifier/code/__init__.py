@@ -1,0 +1,1 @@
+"""How code is taken from an answer, built, run in the sandbox and judged."""

@@ -1,0 +1,1 @@
+"""The half of the sandbox that runs inside the box; it imports nothing but the standard library and itself."""

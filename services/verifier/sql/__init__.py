@@ -1,0 +1,1 @@
+"""How the answer of a SQL question is run and compared."""

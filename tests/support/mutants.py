@@ -1,0 +1,61 @@
+"""Solutions with one operator changed or dropped."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import random
+from collections.abc import Iterator
+
+_SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Div, ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr, ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.And: ast.Or,
+    ast.Or: ast.And,
+}  # fmt: skip
+
+
+def mutants(source: str) -> Iterator[str]:
+    """Yield every source that differs in one operator: another in its place, or only its left operand."""
+    tree = ast.parse(source)
+    for place, node in enumerate(ast.walk(tree)):
+        if isinstance(node, ast.BinOp | ast.BoolOp | ast.Compare | ast.UnaryOp):
+            for change in (_swapped, _dropped):
+                copied = copy.deepcopy(tree)
+                target = list(ast.walk(copied))[place]
+                if change(copied, target):
+                    yield ast.unparse(ast.fix_missing_locations(copied))
+
+
+def sampled(source: str, number: int, seed: str) -> list[str]:
+    """Return some of them, the same for the same seed."""
+    found = sorted(set(mutants(source)))
+    return random.Random(seed).sample(found, min(number, len(found)))
+
+
+def _swapped(_tree: ast.AST, node: ast.AST) -> bool:
+    if isinstance(node, ast.Compare):
+        other = _SWAPS.get(type(node.ops[0]))
+        if other is not None:
+            node.ops[0] = other()  # type: ignore[assignment]
+        return other is not None
+    other = _SWAPS.get(type(getattr(node, "op", None)))  # type: ignore[arg-type]
+    if other is not None:
+        node.op = other()  # type: ignore[attr-defined]
+    return other is not None
+
+
+def _dropped(tree: ast.AST, node: ast.AST) -> bool:
+    kept = getattr(node, "left", None) or getattr(node, "operand", None) or getattr(node, "values", [None])[0]
+    if kept is None:
+        return False
+    for parent in ast.walk(tree):
+        for name, value in ast.iter_fields(parent):
+            if value is node:
+                setattr(parent, name, kept)
+                return True
+            if isinstance(value, list) and any(each is node for each in value):
+                value[:] = [kept if each is node else each for each in value]
+                return True
+    return False

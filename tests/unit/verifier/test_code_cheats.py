@@ -1,0 +1,173 @@
+"""Programs that try to pass without being right: none may."""
+
+# ruff: noqa: E501 - a program is easier to read on few lines
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from schemas.sample import Metadata, Reference, Sample
+from services.verifier.code_tests import CodeTests
+from services.verifier.settings import VerifierSettings
+
+TESTS = ["assert add(2, 3) == 5", "assert add(-1, 1) == 0", "assert sorted([add(1, 1), 1]) == [1, 2]"]
+LIAR = """
+class Liar(int):
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    def __hash__(self): return 0
+    def __bool__(self): return True
+"""
+CHEATS = {
+    "exit before the asserts": "import sys\nsys.exit(0)",
+    "exit in the function": "import sys\ndef add(a, b): sys.exit(0)",
+    "hard exit": "import os\ndef add(a, b): os._exit(0)",
+    "hard exit when loaded": "import os\nos._exit(0)",
+    "equal to everything": LIAR + "def add(a, b): return Liar(7)",
+    "an object equal to everything": LIAR.replace("(int)", "") + "def add(a, b): return Liar()",
+    "a list equal to everything": LIAR.replace("(int)", "(list)") + "def add(a, b): return Liar()",
+    "a lying metaclass": "class M(type):\n def __eq__(c, o): return True\n __hash__ = type.__hash__\n"
+    "class C(metaclass=M): pass\ndef add(a, b): return C",
+    "another AssertionError": "import builtins\nclass E(Exception): pass\nbuiltins.AssertionError = E\ndef add(a, b): return 0",
+    "another sorted": "import builtins\nbuiltins.sorted = lambda *_: [1, 2]\nsorted = builtins.sorted\ndef add(a, b): return 5",
+    "success on stdout": "print('[\"\", \"pass\", \"\", \"\"]', flush=True)\ndef add(a, b): return 0",
+    "success on every descriptor": "import os\nfor d in range(64):\n try: os.write(d, b'\\n[\"\", \"pass\", \"\", \"\"]\\n')\n"
+    " except OSError: pass\nos._exit(0)",
+    "answers sent ahead": "import os, json, struct\nb = json.dumps(['!', ['value', True, None, None]]).encode()\n"
+    "os.write(3, (struct.pack('!I', len(b)) + b) * 9)\nos._exit(0)",
+    "a message of nonsense": "import os\nos.write(3, b'\\0\\0\\0\\2[]')\ndef add(a, b): return 5",
+    "the stream is closed": "import os\nos.close(3)\ndef add(a, b): return 5",
+    "raising what ends interpreters": "def add(a, b): raise KeyboardInterrupt",
+    "raising GeneratorExit": "def add(a, b): raise GeneratorExit",
+    "reading the tests": "import pathlib\ntext = pathlib.Path('plan.json').read_text()\ndef add(a, b): return eval(text)",
+    "looking up the stack": "import sys\ndef add(a, b):\n f = sys._getframe()\n"
+    " while f: f.f_globals['add'] = lambda *_: 5; f = f.f_back\n return 0",
+    "patching the harness": "import sys\nfor n, m in list(sys.modules.items()):\n if 'inside' in n:\n"
+    "  for k in list(vars(m)):\n   if callable(vars(m)[k]): setattr(m, k, lambda *a, **k: True)\ndef add(a, b): return 0",
+    "patching the encoder": "import sys\nfor m in list(sys.modules.values()):\n"
+    " if hasattr(m, 'encoded'): m.encoded = lambda *a: ['own', 0, 'object', 'int']\ndef add(a, b): return 0",
+    "a thread that ends the process": "import threading, os\nthreading.Timer(0.01, os._exit, [0]).start()\ndef add(a, b):\n"
+    " while True: pass",
+    "signals to everybody": "import os, signal\nos.kill(-1, signal.SIGKILL)\ndef add(a, b): return 5",
+    "a handler of exits": "import atexit\natexit.register(print, 'pass')\nraise SystemExit(0)",
+    "asserts switched off": "import sys\nsys.flags = None\n__debug__x = False\ndef add(a, b): return 0",
+    "an exception that lies": "class E(Exception):\n def __instancecheck__(*_): return True\ndef add(a, b): raise E(5)",
+    "a generator of all answers": "def add(a, b):\n yield from range(100)",
+    "a property that changes": "class C:\n n = 0\n @property\n def __class__(self): return int\n"
+    " def __eq__(self, o): return True\ndef add(a, b): return C()",
+    "nothing at all": "def add(a, b): pass",
+}  # fmt: skip
+
+
+def sample(code: str, tests: list[str], entry_point: str | None = "add") -> Sample:
+    reference = Reference(tests=tests, entry_point=entry_point)
+    return Sample(id="s", instruction="Do it.", response=code, metadata=Metadata(domain="code", reference=reference))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def check() -> AsyncIterator[CodeTests]:
+    found = CodeTests(VerifierSettings(sandbox_boxes=1))
+    probe = await found.check(sample("def add(a, b): return a + b", TESTS), {})
+    if probe is not None and probe.reason == "no_sandbox":
+        pytest.skip(f"no sandbox here: {probe.evidence}")
+    assert probe is not None
+    assert probe.verdict == "pass", probe
+    yield found
+    await found.close()
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.parametrize("name", CHEATS)
+async def test_no_cheat_passes(check: CodeTests, name: str) -> None:
+    finding = await check.check(sample(CHEATS[name], TESTS), {"cpu_seconds": 1.0, "wall_seconds": 5.0})
+    assert finding is not None
+    assert finding.verdict != "pass"
+    assert finding.reason != "no_sandbox"
+
+
+@pytest.mark.parametrize(
+    ("code", "test"),
+    [
+        ("import os\ndef add(a, b): os._exit(0)", "try:\n    add(1, 2)\nexcept BaseException:\n    pass\nassert True"),
+        ("import sys\ndef add(a, b): sys.exit()", "try:\n    add(1, 2)\nexcept:\n    pass\nassert True"),
+        ("class T:\n def __bool__(self): return True\ndef add(a, b): return T()", "assert add(1, 2)"),
+        (
+            "class T:\n def __lt__(self, o): return True\n __gt__ = __lt__\ndef add(a, b): return T()",
+            "assert add(1, 2) < 4",
+        ),
+        ("class T:\n def __contains__(self, o): return True\ndef add(a, b): return T()", "assert 3 in add(1, 2)"),
+        (
+            "class T(float):\n def __sub__(self, o): return 0.0\ndef add(a, b): return T(9)",
+            "assert abs(add(1, 2) - 3) < 1",
+        ),
+        ("def add(a, b): return 0\ndef poly(*_): return 0", "def poly(x): return x - 3\nassert poly(add(1, 2)) == 0"),
+        ("def add(a, b): return 0\nclass math: isclose = lambda *_: True", "assert math.isclose(add(1, 2), 3)"),
+    ],
+)
+async def test_tests_that_could_be_deceived_are_not(check: CodeTests, code: str, test: str) -> None:
+    finding = await check.check(sample(code, [test]), {})
+    assert finding is not None
+    assert finding.verdict in {"fail", "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("code", "tests"),
+    [
+        ("def add(a):\n a.sort()", ["x = [3, 1, 2]\nadd(x)\nassert x == [1, 2, 3]"]),
+        ("def add(a):\n a[0].append(1)\n return a", ["x = [[0]]\ny = x[0]\nassert add(x) is x\nassert y == [0, 1]"]),
+        ("def add(f, xs): return [f(x) for x in xs]", ["assert add(lambda x: x * 2, iter([1, 2])) == [2, 4]"]),
+        ("def add(n):\n for i in range(n): yield i", ["assert list(add(3)) == [0, 1, 2]", "assert next(add(1)) == 0"]),
+        ("def add(a):\n if a < 0: raise ValueError('negative', a)\n return a",
+         ["try:\n    add(-1)\nexcept ValueError as error:\n    assert error.args == ('negative', -1)\nelse:\n    assert False"]),
+        ("class Bad(Exception): pass\ndef add(a): raise Bad('x')",
+         ["import unittest\nclass T(unittest.TestCase):\n def test_it(self):\n  with self.assertRaises(Bad): add(1)"]),
+        ("class add:\n def __init__(self): self.items = []\n def push(self, x): self.items.append(x)\n"
+         " def __len__(self): return len(self.items)",
+         ["s = add()\ns.push(4)\nassert len(s) == 1 and s.items == [4]\nassert isinstance(s, add)"]),
+        ("from collections import namedtuple, Counter\nP = namedtuple('P', 'x y')\ndef add(a): return P(1, Counter('aab'))",
+         ["assert add(0) == (1, {'a': 2, 'b': 1})"]),
+        ("def add(a): return {1: {2.5, None}, 'k': (b'x', 3 + 4j, 10 ** 40, float('inf'))}",
+         ["assert add(0) == {1: {2.5, None}, 'k': (b'x', 3 + 4j, 10 ** 40, float('inf'))}"]),
+        ("from decimal import Decimal\nfrom datetime import date\ndef add(a): return [Decimal('1.10'), date(2020, 1, 2)]",
+         ["import datetime, decimal\nassert add(0) == [decimal.Decimal('1.1'), datetime.date(2020, 1, 2)]"]),
+        ("def add(a): return '\\ud800' + a", ["assert add('é') == '\\ud800é'"]),
+        ("def add(a): return a + 1\nif __name__ == '__main__':\n print(add(int(input())))", ["def test_one():\n assert add(1) == 2"]),
+    ],
+)  # fmt: skip
+async def test_honest_programs_pass(check: CodeTests, code: str, tests: list[str]) -> None:
+    finding = await check.check(sample(f"Here it is:\n\n```python\n{code}\n```\nDone.", tests), {})
+    assert finding is not None
+    assert (finding.verdict, finding.evidence) == ("pass", None)
+
+
+@pytest.mark.parametrize(
+    ("code", "tests", "verdict", "reason"),
+    [
+        ("def add(a, b): return a", ["print(add(1, 2))"], "unknown", "no_tests"),
+        ("def add(a, b): return a", ["assert add(1, == 2"], "unknown", "tests_unreadable"),
+        ("def add(a, b): return a +", TESTS, "fail", "syntax_error"),
+        ("def other(a, b): return a", TESTS, "fail", "raises: NameError"),
+        ("import numpy_of_nowhere\ndef add(a, b): return a + b", TESTS, "unknown", "missing_module: numpy_of_nowhere"),
+        ("def add(a, b):\n while True: pass", TESTS, "timeout", "cpu_limit"),
+        ("```cobol\nDISPLAY 1\n```", TESTS, "unknown", "language_not_served: cobol"),
+        ("```js\nfunction add(a, b) { return a + b }\n```", TESTS, "unknown", "tests_not_served"),
+    ],
+)
+async def test_what_is_no_pass_says_why(
+    check: CodeTests, code: str, tests: list[str], verdict: str, reason: str
+) -> None:
+    finding = await check.check(sample(code, tests), {"cpu_seconds": 0.5})
+    assert finding is not None
+    assert (finding.verdict, finding.reason) == (verdict, reason)
+
+
+async def test_without_a_sandbox_nothing_runs() -> None:
+    check = CodeTests(VerifierSettings(sandbox="none"))
+    finding = await check.check(sample("def add(a, b): return a + b", TESTS), {})
+    await check.close()
+    assert finding is not None
+    assert (finding.verdict, finding.reason) == ("unknown", "no_sandbox")
