@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 from limoflow.errors import UsageError
 from schemas.run import Run
 from schemas.sample import Lineage, Message, Metadata, Sample
+from services.verifier.checks import Finding
 from services.verifier.contamination.check import Contamination
 from services.verifier.contamination.index import Index, open_index
 from services.verifier.contamination.items import benchmark_files, read_items
+from services.verifier.groundedness import Groundedness
 from services.verifier.handler import Verifier
 from services.verifier.injection import Injection, injection
+from services.verifier.language import InLanguage
+from services.verifier.mismatch import Mismatch
 from services.verifier.personal import KINDS, masked, personal_data
 from services.verifier.privacy import Privacy
 from services.verifier.settings import VerifierSettings
@@ -280,12 +284,19 @@ def test_an_earlier_turn_counts() -> None:
         "a@a.a",
         "-----BEGIN PRIVATE KEY-----a",
         "I'm sorry ",
+        "\n",
+        " Aa Bb",
+        "```",
+        "1=",
+        ";\n",
     ],
 )
-def test_hostile_texts_of_five_megabytes_hold_no_worker(unit: str) -> None:
-    text = unit * (5_000_000 // len(unit))
+def test_hostile_texts_of_a_megabyte_hold_no_worker(unit: str) -> None:
+    text = unit * (1_100_000 // len(unit))
     began = time.process_time()
-    for check in (TextFormat(), Privacy(), Injection()):
-        for one in (sample("Go.", text), sample("Go.", text[:190_000])):
-            assert check.check(one, {}).verdict in {"pass", "fail", "unknown"}
-    assert time.process_time() - began < 30
+    for check in (TextFormat(), Privacy(), Injection(), InLanguage(), Mismatch(), Groundedness()):
+        for one in (sample("Go.", text), sample("Go.", text[:190_000]), sample(text[:90_000], text[:190_000])):
+            found = check.check(one, {"context": "instruction"})
+            assert isinstance(found, Finding)
+            assert found.verdict in {"pass", "fail", "unknown"}
+    assert time.process_time() - began < 15
