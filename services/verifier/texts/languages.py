@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 # What is not prose: code, formulas, addresses, marks.
 _OTHER_THAN_PROSE = re.compile(
-    r"```.{0,20000}?(?:```|\Z)|`[^`\n]{1,200}`|\$[^$\n]{1,400}\$|\\[A-Za-z]+|https?://\S+|<[^<>\n]{1,80}>|\S+@\S+",
+    r"```.{0,20000}?(?:```|\Z)|`[^`\n]{1,200}`|\$[^$\n]{1,400}\$|\\[A-Za-z]+|https?://\S+|<[^<>\n]{1,80}>|[\w.+-]{1,64}@[\w.-]{1,255}",
     re.DOTALL,
 )
 _CODE_LINE = re.compile(
