@@ -83,8 +83,8 @@ class Check(Protocol):
 
     A check that needs no waiting returns its finding directly, so that the bulk of a stream costs no task switch.
     It may also have `options_of(run) -> Options | None`, where it needs more of the RunSpec than `verify.checks[NAME]`
-    (None: nothing to do in this run); `async close()`; and constructor parameters `settings` (VerifierSettings) and
-    `chat` (a function from `schemas.run.Chat` to a client).
+    (None: nothing to do in this run); `async close()`; and constructor parameters `settings` (VerifierSettings), `chat`
+    (a function from `schemas.run.Chat` to a client) and `models` (a function that returns `ScoringModels`).
 
     Attributes
     ----------

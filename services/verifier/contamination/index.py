@@ -100,7 +100,7 @@ def open_index(files: Sequence[Path], cache: Path) -> Index:
         When a file cannot be read or holds no question.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / _content_name(files)
+    folder = cache / content_name(files)
     if not folder.exists():
         with (cache / "building.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -109,7 +109,8 @@ def open_index(files: Sequence[Path], cache: Path) -> Index:
     return Index(folder)
 
 
-def _content_name(files: Sequence[Path]) -> str:
+def content_name(files: Sequence[Path]) -> str:
+    """Return a name for what benchmark files hold, under the form of the index."""
     total = hashlib.blake2b(f"{FORMAT}|{WORDS}|{CHARACTERS}|{SHORTEST_PART}|{COMMON}".encode(), digest_size=16)
     for path in files:
         with path.open("rb") as stream:

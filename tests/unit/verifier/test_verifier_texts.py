@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from limoflow.errors import UsageError
+from limoflow.errors import DependencyUnavailable, ModelRequestError, UsageError
+from limoflow.inference.fakes import FakeChat, FakeModels
 from schemas.run import Run
 from schemas.sample import Lineage, Message, Metadata, Sample
 from services.verifier.checks import Finding
@@ -300,3 +304,77 @@ def test_hostile_texts_of_a_megabyte_hold_no_worker(unit: str) -> None:
             assert isinstance(found, Finding)
             assert found.verdict in {"pass", "fail", "unknown"}
     assert time.process_time() - began < 15
+
+
+REPHRASED = "In a garden 19 tulip bulbs stand in every one of 7 rows; after a storm took a fourth, how many bloom?"
+
+
+class Near(FakeModels):
+    """An embedder by which what speaks of tulips or bulbs stands in one place, and all else across."""
+
+    async def embed(self, text: str) -> NDArray[np.float32]:
+        await super().embed(text)
+        if "unreadable" in text:
+            raise ModelRequestError("too long")
+        tulips = "bulbs" in text or "tulips" in text
+        other = -1.0 if "rivers" in text else np.nan if "broken" in text else 0.0
+        return np.array([1.0 if tulips else other, 1.0 if other == 0.0 and not tulips else 0.0], dtype=np.float32)
+
+    async def embed_many(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        return [await self.embed(text) for text in texts]
+
+
+async def contaminated(folder: Path, text: str, answer: str | None = None, models: Near | None = None) -> Finding:
+    (folder / "b.jsonl").write_text("\n".join(json.dumps({"question": one}) for one in (LONG, SHORT)), encoding="utf-8")
+    chat = FakeChat(lambda _: answer or "")
+    near = models or Near()
+    check = Contamination(VerifierSettings(index_folder=folder / "cache"), lambda: near, lambda _: chat)
+    verify: dict[str, Any] = {"decontaminate": {"benchmarks": ["b.jsonl"], "neighbours": {"judge": answer is not None}}}
+    if answer is not None:
+        verify["chat"] = {"base_url": "http://127.0.0.1:9/v1", "model": "m"}
+    options = check.options_of(run(folder, **verify))
+    assert options is not None
+    found = await check.check(sample(text, "So be it."), options)
+    await check.close()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "said"),
+    [
+        (REPHRASED, None, ("fail", "neighbour")),
+        (REPHRASED, '{"valid": true}', ("fail", "rephrased")),
+        (REPHRASED, '{"valid": false}', ("pass", None)),
+        (REPHRASED, "true, they are the same", ("unknown", "unreadable_judge")),
+        ("Name three rivers of the eastern plains.", '{"valid": true}', ("pass", None)),
+        ("Something unreadable.", None, ("unknown", "not_embedded")),
+        ("Something broken.", None, ("unknown", "not_embedded")),
+        (LONG, None, ("fail", "exact")),
+    ],
+)
+async def test_rephrased_questions_are_found_by_meaning(
+    tmp_path: Path, text: str, answer: str | None, said: tuple[str, str | None]
+) -> None:
+    found = await contaminated(tmp_path, text, answer)
+    assert (found.verdict, found.reason) == said
+
+
+async def test_questions_are_embedded_once_for_all_processes_of_a_machine(tmp_path: Path) -> None:
+    first, second = Near(), Near()
+    await contaminated(tmp_path, REPHRASED, models=first)
+    await contaminated(tmp_path, REPHRASED, models=second)
+    assert first.calls == 2 + second.calls
+
+
+async def test_an_embedder_that_is_out_makes_the_sample_wait_and_no_neighbours_ask_nothing(tmp_path: Path) -> None:
+    out = Near(fail=lambda _: DependencyUnavailable("out"))
+    with pytest.raises(DependencyUnavailable):
+        await contaminated(tmp_path, REPHRASED, models=out)
+    asked = out.calls
+    check = Contamination(VerifierSettings(index_folder=tmp_path / "cache"), lambda: out)
+    plain = check.options_of(run(tmp_path, decontaminate={"benchmarks": ["b.jsonl"]}))
+    assert plain is not None
+    found = await check.check(sample(REPHRASED), plain)
+    assert found is not None
+    assert (found.verdict, out.calls) == ("pass", asked)
