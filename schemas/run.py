@@ -80,7 +80,7 @@ class Neighbours(Contract):
         Ask the endpoint of `verify.chat` of the nearest `most`: only a rephrased question is contamination then.
     """
 
-    least_cosine: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    least_cosine: Annotated[float, Field(gt=0.0, le=1.0)] = 0.85
     judge: bool = False
     most: PositiveInt = 3
 

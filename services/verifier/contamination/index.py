@@ -9,13 +9,14 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.verifier.contamination.items import Item, read_items
-from services.verifier.texts.grams import Keys, cjk_counts, gram_keys, is_cjk, token_keys, tokens, whole_key
+from services.verifier.texts.grams import Grams, Keys, cjk_counts, is_cjk, token_keys, tokens
 
 FORMAT = "1"
 WORDS, CHARACTERS = 13, 20
@@ -67,27 +68,28 @@ class Index:
         least : int
             Matching grams, at least, for `grams`.
         """
-        words = tokens(text)
+        lines = [tokens(line) for line in text.split("\n")]
+        words = list(chain.from_iterable(lines))
         if len(words) < _SHORTEST_WHOLE:
             return None
-        keys = token_keys(words)
-        found = self._exact.find(np.array([whole_key(keys)], dtype=np.uint64))
+        grams = Grams(token_keys(words))
+        found = self._exact.find(np.array([grams.whole], dtype=np.uint64))
         if len(found):
             return Match("exact", self._places[found[0]], 0)
-        found = self._grams.find(_long_grams(words, keys))
+        found = self._grams.find(_long_grams(words, grams))
         if len(found) >= least:
             return Match("grams", self._places[int(np.bincount(found).argmax())], len(found))
-        short = [gram_keys(keys, length) for length in self._lengths]
+        short = [grams.of(length) for length in self._lengths]
         found = self._short.find(np.concatenate(short)) if short else found[:0]
         if len(found):
             return Match("short_item", self._places[found[0]], 0)
-        return self._line(text)
+        return self._line(lines)
 
-    def _line(self, text: str) -> Match | None:
-        lines = [token_keys(words) for line in text.split("\n") if len(words := tokens(line)) >= SHORTEST_PART - 3]
-        if len(lines) < 2:
+    def _line(self, lines: list[list[str]]) -> Match | None:
+        wholes = [Grams(token_keys(words)).whole for words in lines if len(words) >= SHORTEST_PART - 3]
+        if len(lines) < 2 or not wholes:
             return None
-        found = self._exact.find(np.array([whole_key(keys) for keys in lines], dtype=np.uint64))
+        found = self._exact.find(np.array(wholes, dtype=np.uint64))
         return Match("exact", self._places[found[0]], 0) if len(found) else None
 
 
@@ -165,24 +167,23 @@ def _enter(item: Item, number: int, made: tuple[_Growing, _Growing, _Growing]) -
     exact, grams, short = made
     for text in (*item.asked, *item.answered):
         words = tokens(text)
-        keys = token_keys(words)
-        grams.add(_long_grams(words, keys), number)
+        runs = Grams(token_keys(words))
+        grams.add(_long_grams(words, runs), number)
         if text not in item.asked or len(words) < _SHORTEST_WHOLE:
             continue
-        exact.add(np.array([whole_key(keys)], dtype=np.uint64), number)
+        exact.add(np.array([runs.whole], dtype=np.uint64), number)
         if _is_short(words):
-            short.add(gram_keys(keys, len(words)), number)
+            short.add(runs.of(len(words)), number)
             short.lengths.add(len(words))
 
 
-def _long_grams(words: Sequence[str], keys: Keys) -> Keys:
+def _long_grams(words: Sequence[str], runs: Grams) -> Keys:
     """Return runs of 13 tokens without CJK, and runs of 20 that are CJK for the most part."""
-    inside = np.asarray(cjk_counts(list(words), WORDS)) == 0
-    plain: Keys = gram_keys(keys, WORDS)[inside]
     if not any(map(is_cjk, words)):
-        return plain
-    mostly = cjk_counts(list(words), CHARACTERS) * 2 > CHARACTERS
-    return np.concatenate((plain, gram_keys(keys, CHARACTERS)[mostly]))
+        return runs.of(WORDS)
+    plain: Keys = runs.of(WORDS)[cjk_counts(words, WORDS) == 0]
+    mostly = cjk_counts(words, CHARACTERS) * 2 > CHARACTERS
+    return np.concatenate((plain, runs.of(CHARACTERS)[mostly]))
 
 
 def _is_short(words: Sequence[str]) -> bool:

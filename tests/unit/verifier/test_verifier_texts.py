@@ -32,6 +32,7 @@ from services.verifier.personal import KINDS, masked, personal_data
 from services.verifier.privacy import Privacy
 from services.verifier.settings import VerifierSettings
 from services.verifier.text_format import TextFormat
+from services.verifier.texts.grams import Grams
 
 LONG = (
     "A gardener plants seven rows of tulips with nineteen bulbs in each row, and a storm destroys a quarter of them; "
@@ -378,3 +379,17 @@ async def test_an_embedder_that_is_out_makes_the_sample_wait_and_no_neighbours_a
     found = await check.check(sample(REPHRASED), plain)
     assert found is not None
     assert (found.verdict, out.calls) == ("pass", asked)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=40), st.integers(1, 45))
+def test_runs_have_one_hash_wherever_they_stand(keys: list[int], length: int) -> None:
+    factor = 0x9E3779B97F4A7C15
+
+    def plain(run: list[int]) -> int:
+        total = len(run)
+        for key in run:
+            total = (total * factor + key) % 2**64
+        return total ^ (total >> 29)
+
+    found = Grams(np.array(keys, dtype=np.uint64)).of(length).tolist()
+    assert found == [plain(keys[at : at + length]) for at in range(len(keys) - length + 1)]
