@@ -69,10 +69,38 @@ class Generate(Contract):
     chat: Chat | None = None
 
 
+class Neighbours(Contract):
+    """Benchmark questions near a sample's instruction, by the embedder.
+
+    Attributes
+    ----------
+    least_cosine : float
+        The sample is contaminated from here on.
+    judge : bool
+        Ask the endpoint of `verify.chat` of the nearest `most`: only a rephrased question is contamination then.
+    """
+
+    least_cosine: Annotated[float, Field(gt=0.0, le=1.0)] = 0.85
+    judge: bool = False
+    most: PositiveInt = 3
+
+
 class Decontaminate(Contract):
-    """Named benchmark files (paths or globs) that no sample may repeat."""
+    """Benchmarks whose items must not be in the data.
+
+    Attributes
+    ----------
+    benchmarks : list of str
+        Paths or globs of JSON, JSONL, CSV or text files, gzipped or zipped too; relative to the run's folder.
+    minimum_grams : int
+        Matching runs of 13 words (20 CJK characters) that make a sample contaminated.
+    neighbours : Neighbours, optional
+        Look for rephrased questions too; off by default.
+    """
 
     benchmarks: Annotated[list[str], Field(min_length=1)]
+    minimum_grams: PositiveInt = 1
+    neighbours: Neighbours | None = None
 
 
 Action = Annotated[str, Field(pattern=r"^(keep|reject|mark|ask:[A-Za-z0-9_.-]+)$")]

@@ -10,6 +10,7 @@ from typing import Any
 from limoflow.inference.endpoint import chat_client
 from limoflow.inference.types import ScoringModels
 from limoflow.plugins import load_operator, operators
+from limoflow.settings import from_environment
 from services.scorer.endpoints import Endpoints, MakeClient
 from services.scorer.handler import Scorer
 from services.scorer.learning import ROLE as REWARDS_ROLE
@@ -44,7 +45,7 @@ def layer(
     UsageError
         When a named score is not installed.
     """
-    names = (settings or ScorerSettings()).scores or tuple(operators(GROUP, OWN))
+    names = (settings or from_environment(ScorerSettings)).scores or tuple(operators(GROUP, OWN))
     endpoints = Endpoints(chat or chat_client)
     offered = {"endpoints": endpoints, "rewards": rewards}
     return Scorer([_made(load_operator(GROUP, name, OWN), offered) for name in names], models, endpoints)

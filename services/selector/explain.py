@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from schemas.sample import Filtering
 from services.selector.combine import rounded
@@ -60,6 +60,28 @@ MEANING: Final = {
 """What each reason means, in the order in which the rules are tried."""
 
 
+class Refused(NamedTuple):
+    """Why a sample was refused: `metadata.filtering` without the model, which costs more than the choice."""
+
+    reason: str
+    stratum: str | None = None
+    rank: int | None = None
+    score: float | None = None
+    score_parts: dict[str, float] | None = None
+    nearest: str | None = None
+    value: float | str | None = None
+    bound: float | str | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return what `metadata.filtering` holds; fields that say nothing are left out."""
+        said = {name: value for name, value in zip(self._fields, self, strict=True) if value is not None}
+        return {"selected": False, **said}
+
+    def filtering(self) -> Filtering:
+        """Return it as a part of a sample."""
+        return Filtering(**self.fields())
+
+
 def refused(
     reason: str,
     *,
@@ -70,15 +92,15 @@ def refused(
     score: float | None = None,
     score_parts: dict[str, float] | None = None,
     rank: int | None = None,
-) -> Filtering:
-    """Return why a sample was refused; fields that say nothing are left unset."""
-    fields = {
-        "stratum": stratum,
-        "value": rounded(value) if isinstance(value, float) else value,
-        "bound": rounded(bound) if isinstance(bound, float) else bound,
-        "nearest": nearest,
-        "score": score,
-        "score_parts": score_parts,
-        "rank": rank,
-    }
-    return Filtering(selected=False, reason=reason, **{name: it for name, it in fields.items() if it is not None})
+) -> Refused:
+    """Return why a sample was refused."""
+    return Refused(
+        reason,
+        stratum,
+        rank,
+        score,
+        score_parts,
+        nearest,
+        rounded(value) if isinstance(value, float) else value,
+        rounded(bound) if isinstance(bound, float) else bound,
+    )

@@ -40,9 +40,11 @@ class Table:
         self.corpus = Corpus.of((candidate.instruction, candidate.response) for candidate in pool)
         self.prints = [fingerprint(candidate.instruction, candidate.response) for candidate in pool]
         self.match: MatchFluency = match_fluency(pool, self.corpus, self.prints, run.models, run.spec.seed)
-        self.parts = [self._parts_of(index) for index in range(len(pool))]
+        self.parts = self._parts()
         self.scores = final_scores(self.parts, run.spec.score.weights, run.spec.score.combine)
-        self.refusals: dict[int, Filtering] = {}
+        self.strata = [stratum_name(*candidate.stratum) for candidate in pool]
+        self.refusals: dict[int, explain.Refused] = {}
+        self._order = sorted(range(len(pool)), key=lambda index: (-(self.scores[index] or 0.0), index))
         self.quotas: dict[tuple[str, str], int] = {}
         self.novelty: dict[str, object] = (
             {} if earlier is None else {"version": earlier.version, "released": len(earlier)}
@@ -70,8 +72,7 @@ class Table:
 
     def order(self) -> list[int]:
         """Return what is not refused, from the best down: by score, equal scores by id."""
-        left = (index for index in range(len(self.pool)) if index not in self.refusals)
-        return sorted(left, key=lambda index: (-(self.scores[index] or 0.0), index))
+        return [index for index in self._order if index not in self.refusals]
 
     def chosen(self, rank: int, pick: Pick) -> Filtering:
         """Return why a sample was chosen."""
@@ -79,7 +80,7 @@ class Table:
         return Filtering(
             selected=True,
             reason=explain.FILLED if pick.filled else explain.CHOSEN,
-            stratum=stratum_name(*self.pool[pick.index].stratum),
+            stratum=self.strata[pick.index],
             rank=rank,
             score=self.scores[pick.index],
             score_parts=self.parts[pick.index],
@@ -89,13 +90,15 @@ class Table:
             bound=self.rules.diversity.max_cosine if self.strategy is None else None,
         )
 
-    def _parts_of(self, index: int) -> dict[str, float]:
-        parts = dict(self.pool[index].parts)
-        if invalid_part(parts) is not None:
-            return {}
-        if MATCH_PART in self.run.spec.score.names():
-            parts[MATCH_PART] = float(self.match.ranks[index])
-        return finite_parts(parts)
+    def _parts(self) -> list[dict[str, float]]:
+        matched = MATCH_PART in self.run.spec.score.names()
+        ranks = self.match.ranks.tolist()
+        return [
+            {}
+            if invalid_part(candidate.parts) is not None
+            else finite_parts({**candidate.parts, MATCH_PART: rank} if matched else candidate.parts)
+            for candidate, rank in zip(self.pool, ranks, strict=True)
+        ]
 
     def _refuse(
         self,
@@ -108,7 +111,7 @@ class Table:
     ) -> None:
         self.refusals[index] = explain.refused(
             reason,
-            stratum=stratum_name(*self.pool[index].stratum),
+            stratum=self.strata[index],
             value=value,
             bound=bound,
             nearest=None if nearest is None else self.pool[nearest].id,
@@ -176,14 +179,16 @@ class Table:
             max_jaccard=rule.max_jaccard,
         )
         for place, repeat in found.items():
-            self._refuse(order[place], explain.ALREADY_RELEASED[repeat.measure], repeat.known.value, repeat.bound)
-            self.refusals[order[place]].nearest = repeat.known.id
+            index = order[place]
+            self._refuse(index, explain.ALREADY_RELEASED[repeat.measure], repeat.known.value, repeat.bound)
+            self.refusals[index] = self.refusals[index]._replace(nearest=repeat.known.id)
 
     def _refuse_low_match(self) -> None:
         if not self.match.ranked:
             return
+        ranks = self.match.ranks.tolist()
         for index in self.order():
-            rank = float(self.match.ranks[index])
+            rank = ranks[index]
             if rank < self.rules.minimum_match:
                 self._refuse(index, explain.LOW_MATCH, rank, self.rules.minimum_match)
 
