@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from limoflow.errors import UsageError
-from limoflow.stream.kafka_errors import connect, failure, quiet, to_record, unreachable
+from limoflow.stream.kafka_errors import connect, failure, quiet, refused, to_record, unreachable
 from limoflow.stream.settings import MAX_MESSAGE_BYTES, BrokerSettings
 from limoflow.stream.topics_admin import ensure_topics
 from limoflow.stream.types import Emit, Record
@@ -28,6 +28,7 @@ from limoflow.stream.types import Emit, Record
 _BY_KEY = -1
 _OPEN_TRANSACTION_S = 3.0
 _ASK_AGAIN_S = 0.1
+_ASK_S = 1.0
 _PASSING = frozenset(
     {
         KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -43,6 +44,7 @@ _PASSING = frozenset(
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError._TRANSPORT,
         KafkaError._WAIT_COORD,
+        KafkaError._TIMED_OUT,
     }
 )
 
@@ -88,9 +90,11 @@ class KafkaOffsets:
         member = self._members[group]
 
         def ask() -> dict[int, int]:
-            # What librdkafka has to tell meanwhile is taken off its queue.
-            member.poll(0)
-            found = member.committed(wanted, timeout=self._settings.connect_timeout_s)
+            # A refusal comes this way alone: the call itself would wait for a coordinator to the end of its time.
+            told = member.poll(0)
+            if told is not None and (error := told.error()) is not None and refused(error):
+                raise KafkaException(error)
+            found = member.committed(wanted, timeout=_ASK_S)
             for one in found:
                 if one.error is not None:
                     raise KafkaException(one.error)
