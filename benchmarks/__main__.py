@@ -10,7 +10,19 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, keep, table
 
-NAMES = ("startup", "ingest", "verifier", "sandbox", "ifd", "selector", "strategies", "stream", "end_to_end")
+NAMES = (
+    "startup",
+    "ingest",
+    "verifier",
+    "contamination",
+    "sandbox",
+    "ifd",
+    "selector",
+    "selector_memory",
+    "strategies",
+    "stream",
+    "end_to_end",
+)
 FOLDER = Path(__file__).parent
 HEAD = """# Benchmarks
 
