@@ -26,6 +26,7 @@ _SIGNED = re.compile(rf"(?<![\w.])([-−]?)\s{{0,4}}[$€£¥￥]?\s{{0,4}}(-?)(
 _SPACED = re.compile(r"(?<=\d)[ \u00a0](?=\d{3}\b)")
 _SENTENCE_END = re.compile(r"(?<![.\d])\.(?=\s|$)|(?<=\d)\.(?=\s|$)|[。；！]|;\s")
 _LONGEST_BOX = 2000
+_MOST_BOXES = 20
 _TAIL = 400
 
 
@@ -72,7 +73,7 @@ def _hashes(text: str) -> tuple[int, str] | None:
 
 def _boxes(text: str) -> tuple[int, str] | None:
     found: list[tuple[int, int, str]] = []
-    for match in _BOX.finditer(text):
+    for match in list(_BOX.finditer(text))[-_MOST_BOXES:]:
         if match[1]:
             found.append((match.start(), match.end(), match[1]))
         elif (end := _closing(text, match.end())) is not None:

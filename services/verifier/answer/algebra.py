@@ -53,17 +53,25 @@ def _parsed(text: str, real: bool) -> Any:
 
     steps = NormalizationConfig(basic_latex=True, malformed_operators=True, boxed="none")
     try:
-        return latex2sympy(
+        value = latex2sympy(
             normalize_latex(text, steps),
             is_real=real,
             convert_degrees="\\circ" in text,
             normalization_config=None,
             conversion_config=ConversionConfig(lowercase_symbols=False),
         )
+        return value if real else _with_imaginary_unit(value)
     except (MemoryError, RecursionError):
         raise
     except Exception:  # noqa: BLE001 - the parser raises whatever its grammar meets
         return None
+
+
+def _with_imaginary_unit(value: Any) -> Any:
+    import sympy
+
+    letters = [symbol for symbol in getattr(value, "free_symbols", ()) if str(symbol) == "i"]
+    return value.subs(dict.fromkeys(letters, sympy.I))
 
 
 def _differ_somewhere(left: Any, right: Any) -> bool:
@@ -83,7 +91,7 @@ def _differ_somewhere(left: Any, right: Any) -> bool:
 def _is_infinite(value: Any) -> bool:
     import sympy
 
-    return isinstance(value, sympy.Expr) and value.has(sympy.oo, sympy.zoo, sympy.nan)
+    return isinstance(value, sympy.Expr) and value.has(sympy.oo, -sympy.oo, sympy.zoo, sympy.nan)
 
 
 def _is_number(value: Any) -> bool:

@@ -15,6 +15,7 @@ from services.verifier.answer.words import NO_SOLUTION, Words, read_words, same_
 
 LONGEST = 2000
 _MOST_ITEMS = 64
+_DEEPEST = 40
 _MATRIX = re.compile(r"\\begin\{([pbvVB]?)(?:small)?matrix\}(.*)\\end\{\1(?:small)?matrix\}", re.DOTALL)
 _SEPARATOR = re.compile(r"[,;、]|\s(?:or|and)\s|或者?|[和及]|\\quad")
 _NAME = re.compile(
@@ -80,11 +81,21 @@ def compare(gold: str, found: str, algebra: Algebra) -> bool | None:
     if max(len(gold), len(found)) > LONGEST:
         return True if gold == found else None
     left, right = tidied(gold), tidied(found)
+    if max(map(_depth, (left, right))) > _DEEPEST:
+        return True if left == right else None
     if not left or not right:
         return None
     if left == right:
         return True
     return _agree(read(left), read(right), algebra)
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for sign in text:
+        depth += (sign in "([{") - (sign in ")]}")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def read(text: str) -> Answer:
