@@ -14,6 +14,7 @@ NAMES = (
     "startup",
     "ingest",
     "verifier",
+    "contamination",
     "sandbox",
     "ifd",
     "selector",

@@ -17,7 +17,7 @@ def policies() -> list[Manifest]:
     services = [workload.name for workload in WORKLOADS]
     models = [*services_that_import("limoflow.inference.triton"), "cli"]
     # The ingestor reads object stores, the exporter may write to one.
-    outside = sorted({*services_that_import("limoflow.inference.chat"), "ingestor", "exporter"})
+    outside = sorted({*services_that_import("limoflow.inference.endpoint"), "ingestor", "exporter"})
     return [
         _policy("default-deny", {}, ["Ingress", "Egress"]),
         _policy("names", {}, ["Egress"], egress=[_names()]),

@@ -45,7 +45,7 @@ class Candidate:
     Attributes
     ----------
     parts : dict
-        Named scores as they were recorded; they may be missing or no numbers.
+        Named scores as they were recorded; they may be missing, no numbers, or out of range.
     vector : array of float16, shape (dimensions,), optional
         The embedding as it was recorded.
     """

@@ -12,6 +12,7 @@ FILLED: Final = "chosen_to_fill_quota"
 
 RESERVOIR_FULL: Final = "reservoir_full"
 WINDOW_CLOSED: Final = "window_closed"
+INVALID_SCORE: Final = "invalid_score"
 UNSCORED: Final = "unscored"
 OUTSIDE_THRESHOLD: Final = "outside_threshold"
 OTHER_EMBEDDING: Final = "other_embedding"
@@ -36,6 +37,7 @@ MEANING: Final = {
     RESERVOIR_FULL: "its stratum has more samples than select.reservoir; the hash of its id (value) is not among the "
     "smallest (bound)",
     WINDOW_CLOSED: "it came after its window's release",
+    INVALID_SCORE: "one of its scores (value) is not within 0 and 1 (bound); it counts in no one's rank",
     UNSCORED: "none of the weighted scores is a number",
     OUTSIDE_THRESHOLD: "one of its scores (value) is outside of its threshold in score.thresholds (bound)",
     OTHER_EMBEDDING: "its embedding (value) is of another model or size than the window's (bound)",

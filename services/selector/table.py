@@ -1,8 +1,8 @@
 """A window's pool, and what each rule leaves of it.
 
-Rules in order, each sample being refused by the first that refuses it: no score, a hard threshold, an embedding of
-another space (or none, where the strategy compares embeddings), exact duplicate, near duplicate, repeat of an earlier
-release, match-fluency, quota, diversity.
+Rules in order, each sample being refused by the first that refuses it: an invalid score, no score, a hard threshold,
+an embedding of another space (or none, where the strategy compares embeddings), exact duplicate, near duplicate, repeat
+of an earlier release, match-fluency, quota, diversity.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.sample import Filtering
 from services.selector import explain
 from services.selector.allocation import allocate_strata
 from services.selector.candidate import MATCH_PART, Candidate, VectorSpace, stratum_name
-from services.selector.combine import finite_parts, rounded
+from services.selector.combine import finite_parts, invalid_part, rounded
 from services.selector.diversity import Pick, Selection, choose_diverse, whole_number_vectors
 from services.selector.duplicates import exact_duplicates, near_duplicates, shingles_of
 from services.selector.match import MatchFluency, match_fluency
@@ -91,10 +91,14 @@ class Table:
         )
 
     def _parts(self) -> list[dict[str, float]]:
-        if MATCH_PART not in self.run.spec.score.names():
-            return [finite_parts(candidate.parts) for candidate in self.pool]
+        matched = MATCH_PART in self.run.spec.score.names()
         ranks = self.match.ranks.tolist()
-        return [finite_parts({**it.parts, MATCH_PART: rank}) for it, rank in zip(self.pool, ranks, strict=True)]
+        return [
+            {}
+            if invalid_part(candidate.parts) is not None
+            else finite_parts({**candidate.parts, MATCH_PART: rank} if matched else candidate.parts)
+            for candidate, rank in zip(self.pool, ranks, strict=True)
+        ]
 
     def _refuse(
         self,
@@ -118,7 +122,10 @@ class Table:
 
     def _refuse_unscored(self) -> None:
         for index, score in enumerate(self.scores):
-            if score is None:
+            invalid = invalid_part(self.pool[index].parts)
+            if invalid is not None:
+                self._refuse(index, explain.INVALID_SCORE, invalid, "0 to 1")
+            elif score is None:
                 self._refuse(index, explain.UNSCORED, bound=", ".join(sorted(self.run.spec.score.weights)))
 
     def _refuse_outside_thresholds(self) -> None:

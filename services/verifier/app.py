@@ -3,49 +3,46 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
 from typing import Any
 
-from limoflow.inference.chat_types import Chat, ChatObserver, ChatSettings
+from limoflow.inference.chat_types import Chat
+from limoflow.inference.endpoint import chat_client
+from limoflow.inference.types import ScoringModels
 from limoflow.plugins import operators
+from limoflow.settings import from_environment
 from schemas.run import Chat as Endpoint
 from services.verifier.checks import GROUP, OWN
 from services.verifier.handler import Verifier
 from services.verifier.settings import VerifierSettings
 
 
-def layer(settings: VerifierSettings | None = None, chat: Callable[[Endpoint], Chat] | None = None) -> Verifier:
-    """Return the verifier with every check that is installed; `await layer.close()` ends its worker processes.
+def layer(
+    settings: VerifierSettings | None = None,
+    chat: Callable[[Endpoint], Chat] | None = None,
+    models: Callable[[], ScoringModels] | None = None,
+    on_canary: Callable[[str, bool], None] | None = None,
+) -> Verifier:
+    """Return the verifier with every check that is installed; `await layer.close()` ends processes and connections.
 
     Parameters
     ----------
     chat : callable, optional
         Makes the client of an endpoint, for checks that ask a model.
+    models : callable, optional
+        Returns the models that embed, called when a check first needs them.
+    on_canary : callable, optional
+        Called with the model and whether it answered an item of known verdict rightly.
     """
-    offered: dict[str, Any] = {"settings": settings or VerifierSettings(), "chat": chat or chat_client}
+    offered: dict[str, Any] = {
+        "settings": settings or from_environment(VerifierSettings),
+        "chat": chat or chat_client,
+        "models": models,
+        "on_canary": on_canary,
+    }
     checks = []
     for point in operators(GROUP, OWN).values():
         kind = point.load()
         wanted = inspect.signature(kind).parameters
         checks.append(kind(**{key: value for key, value in offered.items() if key in wanted}))
     return Verifier(checks)
-
-
-def chat_client(endpoint: Endpoint, observer: ChatObserver | None = None) -> Chat:
-    """Return the client of an endpoint that a run names; without its key in the environment, none is sent."""
-    from limoflow.inference.chat import ChatClient
-
-    settings = ChatSettings(
-        base_url=endpoint.base_url,
-        model=endpoint.model,
-        api_key_env=endpoint.api_key_env if os.environ.get(endpoint.api_key_env) else "",
-        temperature=endpoint.temperature,
-        max_tokens=endpoint.max_tokens,
-        timeout=endpoint.timeout_seconds,
-        total_timeout=5 * endpoint.timeout_seconds,
-        concurrency=endpoint.concurrency,
-        requests_per_minute=endpoint.requests_per_minute,
-        tokens_per_minute=endpoint.tokens_per_minute,
-    )
-    return ChatClient(settings, observer=observer)

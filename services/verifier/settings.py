@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class VerifierSettings(BaseSettings):
-    """How much a comparison of answers may use.
+    """How much a comparison of answers may use, where programs run, and where indexes are kept.
 
     Attributes
     ----------
@@ -27,6 +27,8 @@ class VerifierSettings(BaseSettings):
         Programs that run at one time; each box keeps about 15 MB.
     sandbox_folders : tuple of Path
         Toolchains outside /usr that programs may read, as a JSON list; everybody must be able to read them.
+    index_folder : Path
+        Indexes of benchmark files, named by content; workers of one machine share them.
     """
 
     model_config = SettingsConfigDict(env_prefix="LIMOFLOW_VERIFIER_")
@@ -38,3 +40,4 @@ class VerifierSettings(BaseSettings):
     sandbox: str = "auto"
     sandbox_boxes: int = Field(default=2, ge=1)
     sandbox_folders: tuple[Path, ...] = ()
+    index_folder: Path = Path(".limoflow/indexes")

@@ -183,7 +183,7 @@ def test_traffic_is_denied_by_default_and_edges_follow_the_imports():
 
     assert selected("kafka-clients") == {*SERVICES, "cli"}
     assert selected("models-clients") == {*services_that_import("limoflow.inference.triton"), "cli"}
-    assert {*services_that_import("limoflow.inference.chat"), "ingestor"} <= selected("outside")
+    assert {*services_that_import("limoflow.inference.endpoint"), "ingestor"} <= selected("outside")
     assert "scorer" in selected("models-clients")
     assert "generator" in selected("outside")
     assert "selector" not in selected("outside")
