@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from limoflow.errors import RunSpecError
-from limoflow.settings import Home
+from limoflow.settings import Home, from_environment
 from limoflow.stream.types import Emit, LogReader
 from schemas.base import canonical_json, digest
 from schemas.headers import event_headers
@@ -172,8 +172,8 @@ def _trained_rewards(spec: RunSpec, folder: Path, home: Home, tell: Tell, texts:
         if step.step == step.steps or step.step % 50 == 0:
             tell(f"recording rewards: step {step.step} of {step.steps}, loss {step.loss:.2f} nats per token")
 
-    place = catalog.path(catalog.resolve(_from(folder, base)))
-    return record_rewards(texts(), place, spec.score.learning, home.rewards, TrainerSettings().threads, progress)
+    place, threads = catalog.path(catalog.resolve(_from(folder, base))), from_environment(TrainerSettings).threads
+    return record_rewards(texts(), place, spec.score.learning, home.rewards, threads, progress)
 
 
 def write_release(release: Release, reader: LogReader, folder: Path, formats: Sequence[str]) -> Path:
