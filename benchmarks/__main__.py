@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, keep, table
 
-NAMES = ("startup", "ingest", "verifier", "sandbox", "ifd", "selector", "strategies", "stream", "end_to_end")
+NAMES = ("startup", "ingest", "verifier", "math", "sandbox", "ifd", "selector", "strategies", "stream", "end_to_end")
 FOLDER = Path(__file__).parent
 HEAD = """# Benchmarks
 
