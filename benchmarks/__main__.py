@@ -10,7 +10,20 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, keep, table
 
-NAMES = ("startup", "ingest", "verifier", "math", "sandbox", "ifd", "selector", "strategies", "stream", "end_to_end")
+NAMES = (
+    "startup",
+    "ingest",
+    "verifier",
+    "math",
+    "contamination",
+    "sandbox",
+    "ifd",
+    "selector",
+    "selector_memory",
+    "strategies",
+    "stream",
+    "end_to_end",
+)
 FOLDER = Path(__file__).parent
 HEAD = """# Benchmarks
 

@@ -69,10 +69,38 @@ class Generate(Contract):
     chat: Chat | None = None
 
 
+class Neighbours(Contract):
+    """Benchmark questions near a sample's instruction, by the embedder.
+
+    Attributes
+    ----------
+    least_cosine : float
+        The sample is contaminated from here on.
+    judge : bool
+        Ask the endpoint of `verify.chat` of the nearest `most`: only a rephrased question is contamination then.
+    """
+
+    least_cosine: Annotated[float, Field(gt=0.0, le=1.0)] = 0.85
+    judge: bool = False
+    most: PositiveInt = 3
+
+
 class Decontaminate(Contract):
-    """Named benchmark files (paths or globs) that no sample may repeat."""
+    """Benchmarks whose items must not be in the data.
+
+    Attributes
+    ----------
+    benchmarks : list of str
+        Paths or globs of JSON, JSONL, CSV or text files, gzipped or zipped too; relative to the run's folder.
+    minimum_grams : int
+        Matching runs of 13 words (20 CJK characters) that make a sample contaminated.
+    neighbours : Neighbours, optional
+        Look for rephrased questions too; off by default.
+    """
 
     benchmarks: Annotated[list[str], Field(min_length=1)]
+    minimum_grams: PositiveInt = 1
+    neighbours: Neighbours | None = None
 
 
 Action = Annotated[str, Field(pattern=r"^(keep|reject|mark|ask:[A-Za-z0-9_.-]+)$")]
@@ -177,6 +205,25 @@ class PassRate(Contract):
         return self
 
 
+class Learning(Contract):
+    """The rewards of a training, which the learning potential is computed from (LIMR).
+
+    Attributes
+    ----------
+    rewards : str, optional
+        The `rewards.jsonl` that a trainer wrote beside an adapter. Where none is named, `base` is trained on the run's
+        own data when the run is submitted.
+    base : str
+        `embedded`, a local path or a hub name of the causal language model of that training.
+    checkpoints : int
+        Its epochs; rewards are recorded at the end of each.
+    """
+
+    rewards: str | None = None
+    base: str = "embedded"
+    checkpoints: Annotated[int, Field(ge=2)] = 6
+
+
 class Bounds(Contract):
     """A hard threshold: `least` <= score <= `most`, and score < `below`; a score that is missing does not pass."""
 
@@ -192,6 +239,8 @@ class Score(Contract):
     ----------
     judges : list
         Scores that ask the endpoint of `chat`: `ultrafeedback`, `alpagasus`, `instag`.
+    learning : Learning, optional
+        Where the learning potential comes from; without it samples may bring their own.
     pass_rate : PassRate, optional
         Ask it to solve samples that have a reference answer.
     weights : dict
@@ -208,6 +257,7 @@ class Score(Contract):
     chat: Chat | None = None
     judges: list[Literal["ultrafeedback", "alpagasus", "instag"]] = Field(default_factory=list)
     pass_rate: PassRate | None = None
+    learning: Learning | None = None
     weights: dict[str, Share] = Field(
         default_factory=lambda: {
             "answer_match": 0.4,
@@ -369,7 +419,13 @@ class ExportSpec(Contract):
 
 
 class Train(Contract):
-    """LoRA fine-tuning of `base` (`embedded`, a local path or a hub name) on each release."""
+    """LoRA fine-tuning of `base` (`embedded`, a local path or a hub name) on each release.
+
+    Attributes
+    ----------
+    rewards : int
+        How often, evenly over the training, the reward of every row is recorded for the learning potential; 0: never.
+    """
 
     base: str = "embedded"
     epochs: PositiveInt = 1
@@ -379,6 +435,7 @@ class Train(Contract):
     batch_size: PositiveInt = 8
     max_length: PositiveInt = 256
     checkpoint_steps: PositiveInt = 20
+    rewards: Annotated[int, Field(ge=0)] = 0
 
 
 class Evaluate(Contract):

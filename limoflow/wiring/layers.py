@@ -24,6 +24,14 @@ def in_process_models(home: Home) -> ScoringModels:
 async def open_layer(name: str, home: Home, models: ScoringModels | None = None) -> AsyncIterator[Layer]:
     """Open the layer `generate`, `verify` or `score`, with these models or its own in this process; close it again."""
     layer: Layer
+    opened = [models] if models is not None else []
+
+    def scoring() -> ScoringModels:
+        # Loading torch takes seconds, and most runs of the verifier never ask.
+        if not opened:
+            opened.append(in_process_models(home))
+        return opened[0]
+
     if name == "generate":
         from services.generator.app import layer as generator
 
@@ -31,15 +39,14 @@ async def open_layer(name: str, home: Home, models: ScoringModels | None = None)
     elif name == "verify":
         from services.verifier.app import layer as verifier
 
-        layer = verifier()
+        layer = verifier(models=scoring)
     else:
         from services.scorer.app import layer as scorer
 
-        models = models or in_process_models(home)
-        layer = scorer(models)
+        layer = scorer(scoring(), rewards=home.rewards)
     try:
         yield layer
     finally:
         await layer.close()
-        if models is not None:
-            await models.close()
+        for model in opened:
+            await model.close()

@@ -8,22 +8,38 @@ from typing import Any
 
 from limoflow.inference.chat_types import Chat
 from limoflow.inference.endpoint import chat_client
+from limoflow.inference.types import ScoringModels
 from limoflow.plugins import operators
+from limoflow.settings import from_environment
 from schemas.run import Chat as Endpoint
 from services.verifier.checks import GROUP, OWN
 from services.verifier.handler import Verifier
 from services.verifier.settings import VerifierSettings
 
 
-def layer(settings: VerifierSettings | None = None, chat: Callable[[Endpoint], Chat] | None = None) -> Verifier:
-    """Return the verifier with every check that is installed; `await layer.close()` ends its worker processes.
+def layer(
+    settings: VerifierSettings | None = None,
+    chat: Callable[[Endpoint], Chat] | None = None,
+    models: Callable[[], ScoringModels] | None = None,
+    on_canary: Callable[[str, bool], None] | None = None,
+) -> Verifier:
+    """Return the verifier with every check that is installed; `await layer.close()` ends processes and connections.
 
     Parameters
     ----------
     chat : callable, optional
         Makes the client of an endpoint, for checks that ask a model.
+    models : callable, optional
+        Returns the models that embed, called when a check first needs them.
+    on_canary : callable, optional
+        Called with the model and whether it answered an item of known verdict rightly.
     """
-    offered: dict[str, Any] = {"settings": settings or VerifierSettings(), "chat": chat or chat_client}
+    offered: dict[str, Any] = {
+        "settings": settings or from_environment(VerifierSettings),
+        "chat": chat or chat_client,
+        "models": models,
+        "on_canary": on_canary,
+    }
     checks = []
     for point in operators(GROUP, OWN).values():
         kind = point.load()

@@ -15,6 +15,13 @@ from schemas.sample import Sample, Verdict
 GROUP = "limoflow.checks"
 OWN = {
     "text_format": "services.verifier.text_format:TextFormat",
+    "contamination": "services.verifier.contamination.check:Contamination",
+    "judge": "services.verifier.judge.check:Judge",
+    "groundedness": "services.verifier.groundedness:Groundedness",
+    "language": "services.verifier.language:InLanguage",
+    "mismatch": "services.verifier.mismatch:Mismatch",
+    "toxicity": "services.verifier.toxicity:Toxicity",
+    "injection": "services.verifier.injection:Injection",
     "privacy": "services.verifier.privacy:Privacy",
     "code_static": "services.verifier.code_static:CodeStatic",
     "code_tests": "services.verifier.code_tests:CodeTests",
@@ -76,8 +83,8 @@ class Check(Protocol):
 
     A check that needs no waiting returns its finding directly, so that the bulk of a stream costs no task switch.
     It may also have `options_of(run) -> Options | None`, where it needs more of the RunSpec than `verify.checks[NAME]`
-    (None: nothing to do in this run); `async close()`; and constructor parameters `settings` (VerifierSettings) and
-    `chat` (a function from `schemas.run.Chat` to a client).
+    (None: nothing to do in this run); `async close()`; and constructor parameters `settings` (VerifierSettings), `chat`
+    (a function from `schemas.run.Chat` to a client) and `models` (a function that returns `ScoringModels`).
 
     Attributes
     ----------

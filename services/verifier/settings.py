@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class VerifierSettings(BaseSettings):
-    """How much a comparison of answers may use.
+    """How much a comparison of answers may use, where programs run, and where indexes are kept.
 
     Attributes
     ----------
@@ -22,11 +22,13 @@ class VerifierSettings(BaseSettings):
     worker_memory_bytes : int
         Address space of one process.
     sandbox : str
-        `auto`, the name of a back end (`bubblewrap`), or `none`.
+        `bubblewrap`, `gvisor`, `none`, or `auto`: the first of them that works.
     sandbox_boxes : int
-        Programs that run at one time; each box keeps about 15 MB.
+        Programs that run at one time; each box keeps about 12 MB (bubblewrap) or 55 MB (gvisor).
     sandbox_folders : tuple of Path
         Toolchains outside /usr that programs may read, as a JSON list; everybody must be able to read them.
+    index_folder : Path
+        Indexes of benchmark files, named by content; workers of one machine share them.
     """
 
     model_config = SettingsConfigDict(env_prefix="LIMOFLOW_VERIFIER_")
@@ -38,3 +40,4 @@ class VerifierSettings(BaseSettings):
     sandbox: str = "auto"
     sandbox_boxes: int = Field(default=2, ge=1)
     sandbox_folders: tuple[Path, ...] = ()
+    index_folder: Path = Path(".limoflow/indexes")

@@ -1,4 +1,4 @@
-"""Text that is empty, damaged, cut off or repeating itself."""
+"""Text that is empty, damaged, refusing, cut off or repeating itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 # UTF-8 read as Latin-1 or Windows-1252: a lead byte as a letter, followed by a continuation byte as a sign.
 _MOJIBAKE = re.compile(
     "â€[™œžš¦“”\u009d\u0099\u009c]|[ÃÂ][\u0080-\u00bf\u20ac‚„…†‡ˆ‰‹‘’“”•–—˜™›]|ï»¿|[äåæçèé][\u0080-\u00bf]{2}"
+    "|[\u00e0-\u00ef][\u0080-\u009f][\u0080-\u00bf]"
 )
 _RUN = re.compile(r"(\S)\1{59,}")
 _BEGIN_END = re.compile(r"\\(begin|end)\{([a-zA-Z*]+)\}")
@@ -23,19 +24,41 @@ _DANGLING = re.compile(
     re.IGNORECASE,
 )
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_CHINESE_MOJIBAKE = re.compile(r"锟斤拷|烫烫烫|屯屯屯|ï¼[\u0080-\u00bf]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_REFUSAL = re.compile(
+    r"^\W{0,3}(?:(?:I'?m|I am|we'?re|we are) (?:very |so |really |truly )?(?:sorry|afraid)\b[^.!?\n]{0,80}"
+    r"\b(?:can(?:no|')?t|can not|unable|not able|won'?t|don'?t|not allowed|not comfortable)\b"
+    r"|(?:sorry|unfortunately|I apologi[sz]e)\b[^.!?\n]{0,60}\bI(?:'m| am)? (?:can(?:no|')?t|can not|unable|not able|"
+    r"won'?t|don'?t have)"
+    r"|I (?:can(?:no|')?t|can not|won'?t|am (?:unable|not able) to|'m (?:unable|not able) to) (?:assist|help|comply|"
+    r"fulfil|provide|answer|complete|do that|generate|create|engage)"
+    r"|I (?:must|have to|will have to) (?:respectfully |politely )?(?:decline|refuse)\b"
+    r"|As an? (?:AI|artificial intelligence|large language|language)\b[^.!?\n]{0,80}"
+    r"\b(?:can(?:no|')?t|can not|unable|not able|do(?:es)? not|don'?t|won'?t|not programmed)\b"
+    r"|(?:很|非常|十分)?(?:抱歉|对不起|遗憾)[^。！？\n]{0,20}(?:无法|不能|没有办法|没办法)"
+    r"|(?:我|本模型)(?:无法|不能)(?:回答|提供|协助|帮助|完成|满足|生成)"
+    r"|作为(?:一个|一名|一款)?(?:人工智能|AI|大?语言模型)[^。！？\n]{0,30}(?:无法|不能|没有|不具备))",
+    re.IGNORECASE,
+)
+_REFUSAL_ASKED = re.compile(r"\b(?:refus|declin|apolog|reject)|拒绝|道歉|婉拒", re.IGNORECASE)
+_WINDOW = 20_000
+_TAIL = 2_000
+_REPEATS = 5
 _LONG = 120
 _GRAM = 5
 
 
 class TextFormat:
-    """Emptiness, encoding damage, control characters, repetition and truncation; conservative on purpose.
+    """Emptiness, length, encoding damage, refusals, repetition and truncation; conservative on purpose.
 
-    Options: `min_response_characters` (1), `min_distinct_grams` (0.1: the share of distinct word 5-grams below which a
+    Options: `min_response_characters` (1), `max_response_characters` (200,000), `refusals` (`reject`, or `allow` where
+    refusing is what should be learned), `min_distinct_grams` (0.1: the share of distinct word 5-grams below which a
     text of 60 words and more is repetition; DataFlow's n-gram filter uses the same bound).
     """
 
     name = "text_format"
-    version = "1"
+    version = "2"
     cost = Cost.TEXT
     domains: frozenset[str] | None = None
 
@@ -47,8 +70,10 @@ class TextFormat:
         """Return the first fault."""
         return (
             _emptiness(sample, int(options.get("min_response_characters", 1)))
+            or _excess(sample, int(options.get("max_response_characters", 200_000)))
             or _damage(sample.instruction)
             or _damage(sample.response)
+            or _refusal(sample, str(options.get("refusals", "reject")))
             or _repetition(sample.response, float(options.get("min_distinct_grams", 0.1)))
             or _truncation(sample)
             or PASS
@@ -64,13 +89,27 @@ def _emptiness(sample: Sample, shortest: int) -> Finding | None:
     return None
 
 
+def _excess(sample: Sample, longest: int) -> Finding | None:
+    length = len(sample.response)
+    return Finding("fail", "long_response", length, longest) if length > longest else None
+
+
+def _refusal(sample: Sample, treatment: str) -> Finding | None:
+    if treatment == "allow" or _REFUSAL_ASKED.search(sample.instruction[:_WINDOW]):
+        return None
+    match = _REFUSAL.match(sample.response.lstrip()[:400].replace("’", "'"))
+    return Finding("fail", "refusal", match[0][:80], "an answer") if match else None
+
+
 def _damage(text: str) -> Finding | None:
     if text.isascii():
         match = _CONTROL.search(text)
         return Finding("fail", "control_character", repr(match[0]), "none") if match else None
     if "\ufffd" in text:
         return Finding("fail", "damaged_encoding", text.count("\ufffd"), 0, _around(text, text.index("\ufffd")))
-    if match := _MOJIBAKE.search(text):
+    if match := _SURROGATE.search(text):
+        return Finding("fail", "damaged_encoding", f"U+{ord(match[0]):04X}", "no lone surrogates")
+    if match := _MOJIBAKE.search(text) or _CHINESE_MOJIBAKE.search(text):
         return Finding("fail", "damaged_encoding", match[0], "readable text", _around(text, match.start()))
     if match := _CONTROL.search(text):
         return Finding("fail", "control_character", repr(match[0]), "none", _around(text, match.start()))
@@ -86,6 +125,10 @@ def _repetition(text: str, least: float) -> Finding | None:
         return None
     if match := _RUN.search(text):
         return Finding("fail", "repetition", len(match[0]), 59, match[0][:10])
+    if (unit := _looping_end(text[-_TAIL:])) is not None:
+        return Finding("fail", "repetition", _REPEATS, _REPEATS - 1, unit[:80])
+    if len(text) > 2 * _WINDOW:
+        text = text[:_WINDOW] + text[-_WINDOW:]
     words = _units(text)
     if len(words) < 60:
         return None
@@ -95,6 +138,19 @@ def _repetition(text: str, least: float) -> Finding | None:
     if share < least:
         return Finding("fail", "repetition", round(share, 4), least, " ".join(counts.most_common(1)[0][0])[:80])
     return None
+
+
+def _looping_end(tail: str) -> str | None:
+    """Return the unit of 12 to 400 characters that a text ends with at least five times in a row, or None."""
+    tail = tail.rstrip()
+    last = tail[-12:]
+    if tail.count(last) < _REPEATS:
+        return None
+    period = len(tail) - 12 - tail.rfind(last, 0, len(tail) - 1)
+    unit = tail[-period:]
+    # A unit of few characters is a ruler, a table or a row of digits.
+    looping = period >= 12 and len(set(unit)) > 4 and tail.endswith(unit * _REPEATS)
+    return unit if looping else None
 
 
 def _units(text: str) -> list[str]:

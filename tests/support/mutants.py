@@ -1,10 +1,11 @@
-"""Solutions with one operator changed or dropped."""
+"""Solutions and queries with one operator changed or dropped."""
 
 from __future__ import annotations
 
 import ast
 import copy
 import random
+import re
 from collections.abc import Iterator
 
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -16,11 +17,12 @@ _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 }  # fmt: skip
 
 
-def mutants(source: str) -> Iterator[str]:
-    """Yield every source that differs in one operator: another in its place, or only its left operand."""
+def mutants(source: str, function: str) -> Iterator[str]:
+    """Yield every source in which one operator of a function is another, or only its left operand is left."""
     tree = ast.parse(source)
+    inside = {id(node) for each in tree.body if getattr(each, "name", None) == function for node in ast.walk(each)}
     for place, node in enumerate(ast.walk(tree)):
-        if isinstance(node, ast.BinOp | ast.BoolOp | ast.Compare | ast.UnaryOp):
+        if id(node) in inside and isinstance(node, ast.BinOp | ast.BoolOp | ast.Compare | ast.UnaryOp):
             for change in (_swapped, _dropped):
                 copied = copy.deepcopy(tree)
                 target = list(ast.walk(copied))[place]
@@ -28,9 +30,29 @@ def mutants(source: str) -> Iterator[str]:
                     yield ast.unparse(ast.fix_missing_locations(copied))
 
 
-def sampled(source: str, number: int, seed: str) -> list[str]:
+_QUERY_SWAPS = (
+    (">=", "<"), ("<=", ">"), ("!=", "="), (">", ">="), ("<", "<="), ("=", "!="), ("MAX", "MIN"), ("MIN", "MAX"),
+    ("AVG", "SUM"), ("SUM", "AVG"), ("DESC", "ASC"), ("ASC", "DESC"), ("AND", "OR"), ("OR", "AND"), ("DISTINCT", ""),
+    ("INTERSECT", "UNION"), ("UNION", "INTERSECT"), ("EXCEPT", "UNION"), ("NOT IN", "IN"), ("LIMIT 1", "LIMIT 2"),
+)  # fmt: skip
+
+
+def query_mutants(query: str) -> list[str]:
+    """Return every query in which one operator, outside quotes and joins, is another or gone."""
+    found = []
+    for one, other in _QUERY_SWAPS:
+        bound = r"\b" if one[0].isalpha() else ""
+        for match in re.finditer(rf"(?<![<>!=]){bound}{re.escape(one)}{bound}(?!=)", query, re.IGNORECASE):
+            before = query[: match.start()]
+            joins = one == "=" and re.search(r"\bON\s+\S+\s*$", before, re.IGNORECASE)
+            if not joins and not (before.count("'") % 2 or before.count('"') % 2):
+                found.append(before + other + query[match.end() :])
+    return sorted(set(found) - {query})
+
+
+def sampled(source: str, function: str, number: int, seed: str) -> list[str]:
     """Return some of them, the same for the same seed."""
-    found = sorted(set(mutants(source)))
+    found = sorted(set(mutants(source, function)))
     return random.Random(seed).sample(found, min(number, len(found)))
 
 

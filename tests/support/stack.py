@@ -110,13 +110,10 @@ class Stack:
 
 
 @contextmanager
-def running_stack(root: Path, folder: Path, *arguments: str, models_of: Path | None = None) -> Iterator[Stack]:
-    """Start a stack, and stop it whatever happens. `models_of` is a home whose built models it may use."""
+def running_stack(root: Path, folder: Path, *arguments: str) -> Iterator[Stack]:
+    """Start a stack, and stop it whatever happens."""
     need_stack()
     stack = Stack(root, folder)
-    if models_of is not None:
-        root.mkdir(parents=True, exist_ok=True)
-        stack.home.models.symlink_to(Home(models_of).models, target_is_directory=True)
     try:
         stack.command("up", "--detach", *arguments)
         yield stack

@@ -62,7 +62,7 @@ async def test_a_good_sample_passes_verified_with_the_time_of_each_check() -> No
     verification = passed.metadata.verification
     assert verification is not None
     assert verification.verified
-    assert set(verification.results) == {"text_format", "privacy", "math_steps", "math_answer"}
+    assert set(verification.results) == {"text_format", "privacy", "injection", "math_steps", "math_answer"}
     assert all(one.seconds is not None and one.seconds >= 0 for one in verification.results.values())
     await verifier.close()
 

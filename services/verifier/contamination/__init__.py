@@ -1,0 +1,1 @@
+"""Decontamination: samples that are, or hold, items of a benchmark."""

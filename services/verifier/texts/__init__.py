@@ -1,0 +1,1 @@
+"""Pure parts of the text checks: words and grams, sentences, languages."""
