@@ -16,7 +16,7 @@ export LIMOFLOW_TRITON_VENV ?= $(CURDIR)/.venv-triton
 WITH_SERVERS := tests/contract tests/integration tests/pipeline/test_whole_stack.py tests/chaos
 QUICK := tests $(addprefix --ignore=,$(WITH_SERVERS))
 
-.PHONY: help demo bubblewrap test lint types imports prometheus unit-tests test-chaos test-k8s bench study lock venv venv-triton kafka clean
+.PHONY: help demo bubblewrap test lint types imports prometheus unit-tests test-chaos test-k8s bench study fuzz supply audit lock venv venv-triton kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -89,8 +89,30 @@ bench: venv venv-triton ## measure, print a table, write benchmarks/results.json
 study: venv ## the selection study: docs/studies/selection.md and its charts, from ../shared/data
 	$(BIN)/python -m benchmarks.study
 
+# Atheris has no dependencies, so it lies beside the environment and not in it.
+.fuzz/.synced: requirements/fuzz.lock | $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --target .fuzz --requirement requirements/fuzz.lock
+	touch $@
+
+FUZZ ?= --count 1000000 --seconds 120
+fuzz: venv .fuzz/.synced ## hostile input for every parser, by atheris; FUZZ="--count N --seconds S [PARSER ...]"
+	PYTHONPATH=$(CURDIR):$(CURDIR)/.fuzz $(BIN)/python -m tests.fuzz $(FUZZ)
+
+.supply/.synced: requirements/supply.lock | $(UV)
+	test -x .supply/bin/python || $(UV) venv --quiet --python $(PYTHON) .supply
+	VIRTUAL_ENV=.supply $(UV) pip sync --quiet --require-hashes requirements/supply.lock
+	touch $@
+
+supply: venv venv-triton .supply/.synced ## licences, and a CycloneDX bill of materials of each lock in build/sbom
+	$(BIN)/python -m deploy.licences
+	mkdir -p build/sbom
+	for lock in requirements/*.lock; do 	  .supply/bin/cyclonedx-py requirements --output-reproducible --of JSON -o build/sbom/$$(basename $$lock .lock).json $$lock; 	done
+
+audit: .supply/.synced ## known vulnerabilities of what is locked (asks the package index; fails where it does not answer)
+	for lock in requirements/*.lock; do .supply/bin/pip-audit --strict --no-deps --disable-pip -r $$lock; done
+
 lock: $(UV) ## compile the locks anew
 	requirements/compile.sh
 
 clean: ## remove environments and what the demo made
-	rm -rf .venv .venv-triton .tools .limoflow
+	rm -rf .venv .venv-triton .tools .fuzz .supply .limoflow

@@ -19,6 +19,7 @@ NAMES = (
     "sandbox",
     "ifd",
     "selector",
+    "selector_memory",
     "strategies",
     "stream",
     "end_to_end",

@@ -78,7 +78,7 @@ async def _mutants(check: CodeTests, plain: Sandbox, samples: Sequence[Sample]) 
         reference = sample.metadata.reference
         assert reference is not None
         whole = sample.instruction + sample.response
-        for mutant in sampled(whole, _MUTANTS_EACH, sample.id):
+        for mutant in sampled(whole, reference.entry_point or "", _MUTANTS_EACH, sample.id):
             expected = await plain_verdict(plain, mutant, sample)
             found = await check.check(sample.model_copy(update={"response": f"```python\n{mutant}\n```"}), {})
             verdict = found.verdict if found else "unknown"

@@ -139,7 +139,7 @@ def measure(rows: int = 20_000) -> list[Figure]:
     times.append(time.perf_counter())
     first_level, second_level, closing = np.diff(times)
     return [
-        Figure("selector core: samples in, both levels", rows / (first_level + second_level), "samples/s", 10_000),
+        Figure("selector core: samples in, both levels", rows / (first_level + second_level), "samples/s", 20_000),
         Figure("selector: in, closed and written out", rows / (times[-1] - times[0]), "samples/s"),
         Figure("selector: first level", rows / first_level, "samples/s"),
         Figure("selector: second level", rows / second_level, "samples/s"),

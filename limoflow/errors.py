@@ -81,3 +81,9 @@ class TrainingError(LimoflowError):
 
 class AuditFailure(LimoflowError):
     """Samples are missing, or left by more than one door."""
+
+
+class AccessDenied(LimoflowError):
+    """A broker refuses a name, a password, a certificate or a right; waiting does not help, a setting must change."""
+
+    exit_code: ClassVar[int] = 2

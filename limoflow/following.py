@@ -11,9 +11,9 @@ from limoflow.observe.progress import Progress
 from limoflow.progress_of import Results, results_of, stage_progress
 from limoflow.stream.types import Offsets, Transport
 from schemas.run import Run
-from schemas.topics import FINALIZED, RAW, REJECTED
+from schemas.topics import RAW
 
-_POLL_S = 1.0
+_POLL_S = 2.0  # each look asks the broker a dozen questions
 _PATIENCE_S = 120.0
 
 
@@ -32,13 +32,14 @@ def follow(
         When the broker does not answer for two minutes on end; the run itself goes on when it is back.
     """
     answered = clock()
+    course = Course()
     with run_view(run, clock) as progress:
         while True:
             try:
                 results = results_of(transport, run.run_id)
                 if results.finished(run):
                     return results
-                done, total, fields = run_progress(transport.offsets, results)
+                done, total, fields = course.progress(transport.offsets, results)
                 progress.update(done, total, **fields)
                 answered = clock()
             except DependencyUnavailable:
@@ -52,15 +53,25 @@ def run_view(run: Run, clock: Callable[[], float] = time.monotonic) -> Progress:
     return Progress(run.run_id, stream=sys.stderr, clock=clock, interval_s=0.5 if sys.stderr.isatty() else 5.0)
 
 
-def run_progress(offsets: Offsets, results: Results) -> tuple[int, int, dict[str, int]]:
-    """Return samples that reached the selector, samples that entered, and the lag of each stage (all runs together)."""
-    entered = _records(offsets, RAW)
-    stages = stage_progress(offsets)
-    selector = stages[-1]
-    refused = _records(offsets, REJECTED) + _records(offsets, FINALIZED)
-    lags = {f"{stage.stage}_lag": stage.lag for stage in stages}
-    done = min(entered, max(selector.handled, refused))
-    return done, entered, {**lags, "releases": len(results.releases), "exports": len(results.exports)}
+class Course:
+    """How far the samples have come since it was first asked, all runs together.
+
+    Topics keep what earlier runs sent, so what had passed before the first question is left out of both counts.
+    """
+
+    def __init__(self) -> None:
+        self._passed_before: int | None = None
+
+    def progress(self, offsets: Offsets, results: Results) -> tuple[int, int, dict[str, int]]:
+        """Return samples that left the last stage or were refused, samples that entered, and the lag of each stage."""
+        entered = _records(offsets, RAW)
+        lags = {f"{stage.stage}_lag": stage.lag for stage in stage_progress(offsets)}
+        passed = max(0, entered - sum(lags.values()))
+        if self._passed_before is None:
+            self._passed_before = passed
+        done = max(0, passed - self._passed_before)
+        fields = {**lags, "releases": len(results.releases), "exports": len(results.exports)}
+        return done, max(done, entered - self._passed_before), fields
 
 
 def _records(offsets: Offsets, topic: str) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Protocol
 
 import structlog
@@ -17,7 +19,7 @@ from limoflow.observe.health import HealthServer
 from limoflow.observe.logs import configure_logs
 from limoflow.observe.metrics import Metrics
 from limoflow.observe.tracing import tracing
-from limoflow.settings import ServiceSettings
+from limoflow.settings import ServiceSettings, from_environment
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.tracer import StreamTracer
 from limoflow.stream.types import Stage, Task, Transport
@@ -133,9 +135,15 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
     from limoflow.stream.kafka_transport import KafkaTransport
 
     collect_seldom()
-    settings, broker = ServiceSettings(), BrokerSettings()
-    configure_logs(name, settings.instance, level=settings.log_level)
+    configure_logs(name, "")
     log = structlog.stdlib.get_logger(name)
+    try:
+        settings, broker = from_environment(ServiceSettings), from_environment(BrokerSettings)
+        configure_logs(name, settings.instance, level=settings.log_level)
+    except LimoflowError as error:
+        log.error("ended", error_class=type(error).__name__, error=str(error))  # noqa: TRY400 - the message says all
+        return error.exit_code
+    _log_crashes(log)
     metrics, runners, remarks = Metrics(), list[Runner](), list[str]()
     metrics.chat_budget(settings.chat_budget)
     with ExitStack() as resources:
@@ -155,6 +163,16 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
             return error.exit_code
         log.info("stopped", exit_code=code)
         return code
+
+
+def _log_crashes(log: structlog.stdlib.BoundLogger) -> None:
+    """Write what ends the process or a thread through the logs, where secrets are masked, and not past them."""
+
+    def crashed(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        log.critical("crashed", error_class=kind.__name__, exc_info=(kind, error, trace))
+
+    sys.excepthook = crashed
+    threading.excepthook = lambda told: crashed(told.exc_type, told.exc_value, told.exc_traceback)
 
 
 def _readiness(runners: Sequence[Runner], remarks: Sequence[str] = ()) -> tuple[bool, str]:

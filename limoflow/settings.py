@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from limoflow.errors import UsageError
 
 Price = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def from_environment(kind: type[Settings]) -> Settings:
+    """Read settings from the environment.
+
+    Raises
+    ------
+    UsageError
+        When a variable is missing or wrong; the message names it and not its value, which may be a secret.
+    """
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    try:
+        return kind()
+    except ValidationError as error:
+        told = [
+            f"{prefix}{'_'.join(map(str, one['loc']))}".upper() + f": {one['msg']}" if one["loc"] else one["msg"]
+            for one in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise UsageError("; ".join(told)) from None
+    except SettingsError as error:
+        raise UsageError(f"{prefix}*: {error}; write JSON") from None
 
 
 class ServiceSettings(BaseSettings):
@@ -64,6 +88,11 @@ class Home:
     def models(self) -> Path:
         """Causal LMs that were built here, one folder each, named by their content."""
         return self.root / "models"
+
+    @property
+    def rewards(self) -> Path:
+        """Records of trainings, for the learning potential, named by their content."""
+        return self.root / "rewards"
 
     @property
     def triton_repository(self) -> Path:

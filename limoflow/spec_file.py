@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from limoflow.errors import RunSpecError
+from limoflow.redaction import holds_credentials, is_secret_name, redacted
 from schemas.run import RunSpec
 
+MAX_NODES = 10_000
+"""Values in a RunSpec file, its aliases written out."""
+
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 RECIPES = Path(__file__).with_name("recipes")
 
 
@@ -27,6 +33,7 @@ def load_spec(path: Path, overrides: Sequence[str] = (), *, profile: Path | None
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     for setting in overrides:
         if "=" not in setting:
@@ -41,7 +48,7 @@ def load_spec(path: Path, overrides: Sequence[str] = (), *, profile: Path | None
             _keep_whole(below, layers)
             merged = OmegaConf.merge(below, *layers)
         plain = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, RecursionError) as error:
+    except (OmegaConfBaseException, YAMLError, RecursionError) as error:
         raise RunSpecError(f"{path}: the layers of the RunSpec do not fit together: {error}") from error
     if not isinstance(plain, dict):
         raise RunSpecError(f"{path}: a RunSpec is a mapping of keys, not a {type(plain).__name__}")
@@ -65,6 +72,7 @@ def changed_spec(spec: RunSpec, overrides: Sequence[str], allowed: Sequence[str]
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     for setting in overrides:
         key, found, _ = setting.partition("=")
@@ -73,7 +81,7 @@ def changed_spec(spec: RunSpec, overrides: Sequence[str], allowed: Sequence[str]
     try:
         merged = OmegaConf.merge(OmegaConf.create(spec.canonical()), OmegaConf.from_dotlist(list(overrides)))
         plain = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, RecursionError) as error:
+    except (OmegaConfBaseException, YAMLError, RecursionError) as error:
         raise RunSpecError(f"the settings do not fit the RunSpec: {error}") from error
     if not isinstance(plain, dict):
         raise RunSpecError("the settings do not fit the RunSpec")
@@ -123,9 +131,26 @@ def check_spec(plain: dict[str, Any], origin: str) -> RunSpec:
         ]
         raise RunSpecError("\n".join(lines)) from error
     unknown = list(_unknown_keys(spec, ()))
+    unknown += [f"{place}: {what}" for place, what in _secrets_below(plain, ())]
     if unknown:
         raise RunSpecError("\n".join(f"{origin}: {line}" for line in unknown))
     return spec
+
+
+def _secrets_below(value: Any, place: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield where a spec holds a secret: it is written to topics and manifests, and everybody may read it there."""
+    name = place[-1] if place else ""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _secrets_below(part, (*place, str(key)))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _secrets_below(part, (*place, str(index)))
+    elif isinstance(value, str):
+        if name == "api_key_env" and not _VARIABLE.fullmatch(value):
+            yield ".".join(place), "is no name of an environment variable; set the key there, and name it here"
+        elif is_secret_name(name) or holds_credentials(value):
+            yield ".".join(place), "holds a secret; set it in the environment of the services, and not in a run"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -141,7 +166,20 @@ def _read(path: Path) -> dict[str, Any]:
         raise RunSpecError(f"{path}: is not YAML: {error}") from error
     if not isinstance(loaded, dict):
         raise RunSpecError(f"{path}: a RunSpec is a mapping of keys, not {_short(loaded)}")
+    if _nodes(loaded, {}) > MAX_NODES:
+        raise RunSpecError(f"{path}: with its aliases written out it has more than {MAX_NODES} values")
     return loaded
+
+
+def _nodes(value: Any, known: dict[int, float]) -> float:
+    """Count the values with aliases written out; an alias of what it stands in counts without end."""
+    parts = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+    if not isinstance(parts, list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = float("inf")
+        known[id(value)] = 1 + sum(_nodes(part, known) for part in parts)
+    return known[id(value)]
 
 
 def _unknown_keys(part: BaseModel, place: tuple[str, ...]) -> Iterator[str]:
@@ -165,5 +203,5 @@ def _unknown_below(value: Any, place: tuple[str, ...]) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = f"a mapping of {', '.join(map(str, value))}" if isinstance(value, dict) else redacted(repr(value))
     return text if len(text) <= 80 else text[:77] + "..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -87,7 +88,9 @@ class MicroBatches(Generic[Question, Answer]):
 
 
 class InProcessModels:
-    """Scoring models on one thread of this process; implements `limoflow.inference.types.ScoringModels`.
+    """Scoring models inside this process, causal ones on every core.
+
+    Implements `limoflow.inference.types.ScoringModels`.
 
     Parameters
     ----------
@@ -158,5 +161,5 @@ class InProcessModels:
 
     def _loaded(self, model: str) -> LikelihoodModel:
         if model not in self._causal:
-            self._causal[model] = LikelihoodModel(self._path_of(model))
+            self._causal[model] = LikelihoodModel(self._path_of(model), workers=len(os.sched_getaffinity(0)))
         return self._causal[model]

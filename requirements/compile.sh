@@ -16,6 +16,8 @@ compile app --extra dev pyproject.toml
 compile triton requirements/triton.in
 python=3.12 compile triton-ngc requirements/triton-ngc.in
 compile build requirements/build.in
+compile fuzz requirements/fuzz.in
+compile supply requirements/supply.in
 compile cli --constraints requirements/app.lock pyproject.toml
 for service in ingestor generator verifier scorer selector exporter; do
     compile "$service" --constraints requirements/app.lock --extra "$service" pyproject.toml

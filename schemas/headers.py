@@ -35,8 +35,13 @@ def event_headers(event: str, event_id: str, source: str, **extensions: str | in
     **extensions
         Extension attributes (`runid`, `window`, `stage`, `reason`, ...); those that are None are left out.
     """
-    named = [(f"ce_{name}", str(value).encode()) for name, value in extensions.items() if value is not None]
+    named = [(_prefixed(name), str(value).encode()) for name, value in extensions.items() if value is not None]
     return (_VERSION, ("ce_id", event_id.encode()), *_kind(event, source), CONTENT_TYPE, *named)
+
+
+@lru_cache(maxsize=256)
+def _prefixed(name: str) -> str:
+    return f"ce_{name}"
 
 
 @lru_cache(maxsize=256)

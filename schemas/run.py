@@ -205,6 +205,25 @@ class PassRate(Contract):
         return self
 
 
+class Learning(Contract):
+    """The rewards of a training, which the learning potential is computed from (LIMR).
+
+    Attributes
+    ----------
+    rewards : str, optional
+        The `rewards.jsonl` that a trainer wrote beside an adapter. Where none is named, `base` is trained on the run's
+        own data when the run is submitted.
+    base : str
+        `embedded`, a local path or a hub name of the causal language model of that training.
+    checkpoints : int
+        Its epochs; rewards are recorded at the end of each.
+    """
+
+    rewards: str | None = None
+    base: str = "embedded"
+    checkpoints: Annotated[int, Field(ge=2)] = 6
+
+
 class Bounds(Contract):
     """A hard threshold: `least` <= score <= `most`, and score < `below`; a score that is missing does not pass."""
 
@@ -220,6 +239,8 @@ class Score(Contract):
     ----------
     judges : list
         Scores that ask the endpoint of `chat`: `ultrafeedback`, `alpagasus`, `instag`.
+    learning : Learning, optional
+        Where the learning potential comes from; without it samples may bring their own.
     pass_rate : PassRate, optional
         Ask it to solve samples that have a reference answer.
     weights : dict
@@ -236,6 +257,7 @@ class Score(Contract):
     chat: Chat | None = None
     judges: list[Literal["ultrafeedback", "alpagasus", "instag"]] = Field(default_factory=list)
     pass_rate: PassRate | None = None
+    learning: Learning | None = None
     weights: dict[str, Share] = Field(
         default_factory=lambda: {
             "answer_match": 0.4,
@@ -397,7 +419,13 @@ class ExportSpec(Contract):
 
 
 class Train(Contract):
-    """LoRA fine-tuning of `base` (`embedded`, a local path or a hub name) on each release."""
+    """LoRA fine-tuning of `base` (`embedded`, a local path or a hub name) on each release.
+
+    Attributes
+    ----------
+    rewards : int
+        How often, evenly over the training, the reward of every row is recorded for the learning potential; 0: never.
+    """
 
     base: str = "embedded"
     epochs: PositiveInt = 1
@@ -407,6 +435,7 @@ class Train(Contract):
     batch_size: PositiveInt = 8
     max_length: PositiveInt = 256
     checkpoint_steps: PositiveInt = 20
+    rewards: Annotated[int, Field(ge=0)] = 0
 
 
 class Evaluate(Contract):

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.study.charts import bars
 from benchmarks.study.measures import Worth, Yardstick
 from benchmarks.study.pools import DATA, ROWS, pools
-from benchmarks.study.rules import DISCARDS_IFD_OF_1, RANDOM_SEEDS, RECIPES, STRATEGIES, TARGET_SHARE, Parts
+from benchmarks.study.rules import RANDOM_SEEDS, RECIPES, STRATEGIES, TARGET_SHARE, Parts
 from benchmarks.study.scored import run_of, sample_id, scored
 from services.selector.candidate import Candidate
 from services.selector.choose import Elsewhere, close_window
@@ -32,12 +32,11 @@ def main() -> int:
     found: dict[str, Results] = {"recipes": {}, "strategies": {}}
     kinds: dict[str, Counter[str]] = {}
     for pool in pools():
-        candidates = scored(pool, CACHE)
         yardstick = Yardstick(pool)
         kinds[pool.name] = Counter(row.fault or "clean" for row in pool.rows)
         for group, rules in (("recipes", RECIPES), ("strategies", STRATEGIES)):
             found[group][pool.name] = {
-                name: _worth(_left_by(name, candidates), yardstick, parts) for name, parts in rules.items()
+                name: _worth(scored(pool, parts, CACHE), yardstick, parts) for name, parts in rules.items()
             }
     FOLDER.mkdir(parents=True, exist_ok=True)
     for group, results in found.items():
@@ -89,16 +88,9 @@ def _worth(candidates: Sequence[Candidate], yardstick: Yardstick, parts: Parts) 
     return Worth(*(float(np.mean([getattr(it, measure) for it in worths])) for measure in MEASURES))
 
 
-def _left_by(name: str, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates that a recipe looks at."""
-    if name not in DISCARDS_IFD_OF_1:
-        return list(candidates)
-    return [it for it in candidates if (it.parts.get("ifd") or 1.0) < 1.0]
-
-
 def _choose(candidates: Sequence[Candidate], parts: Parts, seed: int) -> list[int]:
     place_of = {sample_id(place): place for place in range(ROWS)}
-    select = {"target": round(TARGET_SHARE * ROWS), **parts.get("select", {})}
+    select = {**parts.get("select", {}), "target": round(TARGET_SHARE * ROWS)}
     run = run_of(Path("rows.jsonl"), seed=seed, select=select, score=parts.get("score", {}))
     return [place_of[row.id] for row in close_window(candidates, Elsewhere(), run, 0).release.rows]
 

@@ -8,6 +8,7 @@ import typer
 
 from limoflow.cli import apply, contract, letters, models, releases, runs, stack
 from limoflow.errors import LimoflowError
+from limoflow.redaction import redacted
 
 app = typer.Typer(
     name="limoflow",
@@ -37,7 +38,7 @@ def main() -> None:
     try:
         app()
     except LimoflowError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {redacted(str(error))}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)

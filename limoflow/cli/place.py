@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limoflow.errors import UsageError
-from limoflow.settings import Home
+from limoflow.settings import Home, from_environment
 
 if TYPE_CHECKING:
     from limoflow.stream.types import Transport
@@ -35,7 +35,7 @@ def connected() -> Iterator[Transport]:
     from limoflow.stream.settings import BrokerSettings
 
     if os.environ.get(BROKER_VARIABLE):
-        settings = BrokerSettings()
+        settings = from_environment(BrokerSettings)
     else:
         settings = BrokerSettings(bootstrap_servers=stack_address("kafka", "kafka"))
     transport = KafkaTransport(settings)

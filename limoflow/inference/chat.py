@@ -18,10 +18,16 @@ from httpx_aiohttp import AiohttpTransport
 
 from limoflow.errors import ChatRequestError, DeadlineExceeded, DependencyUnavailable
 from limoflow.inference.chat_types import ChatAnswer, ChatMessage, ChatObserver, ChatSettings, Usage
+from limoflow.redaction import redacted
 
 CHARACTERS_PER_TOKEN = 3
 LONGEST_BACKOFF = 30.0
 SHOWN = 200
+MAX_ANSWER_BYTES = 16 << 20
+"""The longest answer that is read, after decompression."""
+
+_OF_THE_CODING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+_READ = 4096
 
 
 class _TryAgain(Exception):
@@ -167,13 +173,26 @@ class ChatClient:
 
     async def _post(self, body: bytes) -> httpx.Response:
         try:
-            return await self._client().post("chat/completions", content=body)
+            async with self._client().stream("POST", "chat/completions", content=body) as response:
+                return await self._whole(response)
         except httpx.TimeoutException as error:
             raise _TryAgain(
                 DeadlineExceeded(f"chat endpoint {self._where()}: no answer within {self._settings.timeout:g} s")
             ) from error
         except httpx.TransportError as error:
-            raise _TryAgain(DependencyUnavailable(f"chat endpoint {self._where()}: {error}")) from error
+            raise _TryAgain(DependencyUnavailable(f"chat endpoint {self._where()}: {self._safe(error)}")) from error
+
+    async def _whole(self, response: httpx.Response) -> httpx.Response:
+        """Read an answer up to its bound: an endpoint may send without end."""
+        content = bytearray()
+        async for piece in response.aiter_bytes():
+            content += piece
+            if len(content) > MAX_ANSWER_BYTES:
+                raise ChatRequestError(
+                    f"chat endpoint {self._where()}: its answer is longer than {MAX_ANSWER_BYTES} bytes"
+                )
+        plain = [(name, value) for name, value in response.headers.items() if name not in _OF_THE_CODING]
+        return httpx.Response(response.status_code, headers=plain, content=bytes(content))
 
     def _client(self) -> httpx.AsyncClient:
         # Made at the first call, because its connections belong to the running loop.
@@ -192,7 +211,7 @@ class ChatClient:
     def _check_status(self, response: httpx.Response) -> None:
         if response.is_success:
             return
-        said = f"chat endpoint {self._where()}: status {response.status_code}: {_beginning(response)}"
+        said = f"chat endpoint {self._where()}: status {response.status_code}: {self._beginning(response)}"
         if response.status_code in {408, 409, 425, 429} or response.status_code >= 500:
             raise _TryAgain(DependencyUnavailable(said), retry_after(response.headers, time.time()))
         raise ChatRequestError(said)
@@ -208,14 +227,24 @@ class ChatClient:
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ChatRequestError(
                 f"chat endpoint {self._where()}: its answer is no chat completion "
-                f"({type(error).__name__}: {error}): {_beginning(response)}"
+                f"({type(error).__name__}: {self._safe(error)}): {self._beginning(response)}"
             ) from error
         if not isinstance(text, str) or not isinstance(finish, str):
-            raise ChatRequestError(f"chat endpoint {self._where()}: the content is no text: {_beginning(response)}")
+            raise ChatRequestError(
+                f"chat endpoint {self._where()}: the content is no text: {self._beginning(response)}"
+            )
         return ChatAnswer(text, finish, counts[0], counts[1], logprobs)
 
     def _where(self) -> str:
-        return f"{self._settings.base_url} (model {self._settings.model})"
+        return self._safe(f"{self._settings.base_url} (model {self._settings.model})")
+
+    def _beginning(self, response: httpx.Response) -> str:
+        # The key is taken out before the text is cut: half of it would not be recognised.
+        return repr(self._safe(response.content[:_READ].decode("utf-8", "replace"))[:SHOWN])
+
+    def _safe(self, said: object) -> str:
+        """Return a text for messages: endpoints repeat the key that they refuse."""
+        return redacted(str(said), () if self._key is None else (self._key.get_secret_value(),))
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -257,7 +286,3 @@ def _half_to_one() -> float:
 
 def _limiter(per_minute: int | None) -> AsyncLimiter | None:
     return None if per_minute is None else AsyncLimiter(per_minute, 60.0)
-
-
-def _beginning(response: httpx.Response) -> str:
-    return repr(response.content[:SHOWN].decode("utf-8", "replace"))

@@ -16,9 +16,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from limoflow.errors import UsageError
+from limoflow.redaction import redacted
 
 Check = Callable[[], tuple[bool, str]]
 Answer = tuple[HTTPStatus, str, bytes]
+
+MAX_CONNECTIONS = 64
+"""Connections that are answered at one time."""
 
 _TEXT = "text/plain; charset=utf-8"
 _log = structlog.stdlib.get_logger(__name__)
@@ -91,7 +95,11 @@ def _checked(check: Check) -> Answer:
     except Exception as error:  # noqa: BLE001 - a check that fails is the answer "no", not the end of the server
         _log.exception("health check failed")
         good, reason = False, f"{type(error).__name__}: {error}"
-    return HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{reason}\n".encode()
+    return (
+        HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE,
+        _TEXT,
+        f"{redacted(reason)}\n".encode("utf-8", "replace"),
+    )
 
 
 def _metrics(registry: CollectorRegistry, accept: str) -> Answer:
@@ -100,14 +108,32 @@ def _metrics(registry: CollectorRegistry, accept: str) -> Answer:
 
 
 class _Server(socketserver.ThreadingTCPServer):
+    """A thread for each connection, and a bound on them: more are closed unanswered."""
+
     allow_reuse_address = True
+    request_queue_size = 2 * MAX_CONNECTIONS
     daemon_threads = True
     block_on_close = False
 
     def __init__(self, address: tuple[str, int], routes: dict[str, Callable[[str], Answer]]) -> None:
         self.routes = routes
+        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, where one is left."""
+        if self._slots.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and give the place back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
 
 
 class _Handler(BaseHTTPRequestHandler):

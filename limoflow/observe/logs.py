@@ -6,8 +6,6 @@ Logs of libraries (faust, aiokafka, ...) come through the standard library's log
 from __future__ import annotations
 
 import logging
-import os
-import re
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
@@ -17,17 +15,9 @@ import orjson
 import structlog
 
 from limoflow.errors import UsageError
+from limoflow.redaction import MASK, is_secret_name, known_secrets, redacted
 
-MASK = "***"
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_SECRET_NAME = re.compile(
-    r"(^|[_.\-])(passw(or)?d|secret|token|api[_\-]?key|private[_\-]?key|authorization|credentials?|cookie)$",
-    re.IGNORECASE,
-)
-_SECRET_TEXT = re.compile(
-    r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)|(?<=bearer )[^\s\"',]+|(?<=basic )[a-z0-9+/=]{8,}", re.IGNORECASE
-)
-_SHORTEST_SECRET = 6
 
 
 def configure_logs(
@@ -60,7 +50,7 @@ def configure_logs(
     if level.upper() not in _LEVELS:
         raise UsageError(f"log level {level!r} is unknown; LIMOFLOW_LOG_LEVEL is one of {', '.join(_LEVELS)}")
     target = stream if stream is not None else sys.stdout
-    redact = _Redaction(_secrets(os.environ if environment is None else environment))
+    redact = _Redaction(known_secrets(environment))
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -96,16 +86,6 @@ def context(**fields: Any) -> AbstractContextManager[None]:
     return structlog.contextvars.bound_contextvars(**fields)
 
 
-def redacted(text: str) -> str:
-    """Return the text without passwords in addresses and credentials of HTTP headers."""
-    return _SECRET_TEXT.sub(MASK, text)
-
-
-def _secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    values = {value for name, value in environment.items() if _SECRET_NAME.search(name)}
-    return tuple(sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True))
-
-
 def _rendering(stream: TextIO, redact: _Redaction) -> list[structlog.typing.Processor]:
     if stream.isatty():
         return [structlog.processors.format_exc_info, redact, structlog.dev.ConsoleRenderer()]
@@ -135,7 +115,7 @@ class _Redaction:
         return {str(name): self._field(str(name), value) for name, value in event.items()}
 
     def _field(self, name: str, value: Any) -> Any:
-        return MASK if _SECRET_NAME.search(name) else self._value(value)
+        return MASK if is_secret_name(name) else self._value(value)
 
     def _value(self, value: Any) -> Any:
         if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and -(2**63) <= value < 2**64):
@@ -144,8 +124,6 @@ class _Redaction:
             return {str(name): self._field(str(name), part) for name, part in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self._value(part) for part in value]
-        text = redacted(value if isinstance(value, str) else str(value))
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
+        text = redacted(value if isinstance(value, str) else str(value), self._secrets)
         # Half a surrogate pair cannot be written as UTF-8, and a log line must never fail for it.
         return text.encode("utf-8", "replace").decode()

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from limoflow.errors import MissingDependency
 from limoflow.observe.trace_context import CURRENT
+from limoflow.settings import from_environment
 from limoflow.stream.types import Emit, Record
 from schemas.headers import header_text
 from schemas.topics import RAW
@@ -66,7 +67,7 @@ def tracing(
     MissingDependency
         When an endpoint is set and OpenTelemetry is not installed.
     """
-    settings = settings or TracingSettings()
+    settings = settings or from_environment(TracingSettings)
     if not (settings.endpoint or settings.traces_endpoint) and processor is None:
         yield None
         return

@@ -35,6 +35,11 @@ class KafkaBroker:
     session_timeout_ms : int
         How long the controller waits for a silent broker. A broker that was killed can come back only after that time;
         a broker that is starved of processor time for longer is fenced until its next heartbeat.
+    properties : mapping, optional
+        Lines of server.properties, in place of or beside those of the template: listeners with TLS, an authorizer.
+        `${port}` and `${controller_port}` stand for the broker's.
+    passwords : mapping, optional
+        SCRAM-SHA-512 users that are there from the first start, name to password.
 
     Raises
     ------
@@ -43,12 +48,20 @@ class KafkaBroker:
     """
 
     def __init__(
-        self, state_folder: Path, port: int | None = None, cache: Path | None = None, session_timeout_ms: int = 3000
+        self,
+        state_folder: Path,
+        port: int | None = None,
+        cache: Path | None = None,
+        session_timeout_ms: int = 3000,
+        properties: Mapping[str, str] | None = None,
+        passwords: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = state_folder.absolute() / "kafka"
         self._java = java()
         self._jars = kafka_jars(cache)
         self._session_timeout_ms = session_timeout_ms
+        self._properties = dict(properties or {})
+        self._passwords = dict(passwords or {})
         self._reservation = PortReservation(1 if port else 2)
         self.controller_port = self._reservation.ports[-1]
         self.port = port or self._reservation.ports[0]
@@ -99,8 +112,14 @@ class KafkaBroker:
         }
         template = resource("deploy/local/kafka/server.properties.template").read_text(encoding="utf-8")
         path = self.folder / ("server.properties" if data == self._data else "format.properties")
-        path.write_text(string.Template(template).substitute(values), encoding="utf-8")
+        # Of two lines for one name the later one counts.
+        text = "\n".join([template, *(f"{name}={value}" for name, value in self._properties.items()), ""])
+        path.write_text(string.Template(text).substitute(values), encoding="utf-8")
         return path
+
+    def _users(self) -> tuple[str, ...]:
+        users = (f"SCRAM-SHA-512=[name={name},password={word}]" for name, word in self._passwords.items())
+        return tuple(part for user in users for part in ("--add-scram", user))
 
     def _format(self) -> None:
         """Format under another name and rename, so that a folder named ``data`` is always a formatted one."""
@@ -110,7 +129,8 @@ class KafkaBroker:
         shutil.rmtree(unfinished, ignore_errors=True)
         configuration = self._write_configuration(unfinished)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=").replace("-", "_")
-        command = self._command("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(configuration))
+        arguments = ("format", "-t", cluster, "-c", str(configuration), *self._users())
+        command = self._command("kafka.tools.StorageTool", *arguments)
         log = self.folder / "format.log"
         with log.open("wb") as output:
             done = subprocess.run(

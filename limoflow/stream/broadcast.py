@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from limoflow.stream.kafka_errors import quiet, to_record, unreachable
+from limoflow.stream.kafka_errors import failure, quiet, to_record
 from limoflow.stream.kafka_transport import partitions_of
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.types import Record
@@ -54,7 +54,7 @@ class BroadcastReader:
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._unread.discard((message.topic(), message.partition()))
             elif not error.retriable():
-                raise unreachable(self._settings, error.str())
+                raise failure(self._settings, error, f"topic {message.topic()!r}")
         return records
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from limoflow.errors import DependencyUnavailable, InvariantBroken, UsageError
 from limoflow.stream.broadcast import BroadcastReader
 from limoflow.stream.dead_letters import PREFIX
 from limoflow.stream.job_thread import JobThread
-from limoflow.stream.kafka_errors import connect, quiet, to_record, unreachable
+from limoflow.stream.kafka_errors import connect, failure, quiet, refused, to_record
 from limoflow.stream.observer import SilentObserver, StreamObserver
 from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.settings import BrokerSettings
@@ -220,6 +220,8 @@ class TaskRunner:
                 raise UsageError(f"{error.str()}; `limoflow up` creates the topics")
             elif error.fatal():
                 raise InvariantBroken(f"the consumer of {self._task.name!r} is broken: {error.str()}")
+            elif refused(error):
+                raise failure(self._broker, error, f"topic {message.topic()!r}, group {self._task.name!r}")
             else:
                 self._observer.retried(self._task.name, error.name())
         restore, process = self._feed.take(records)
@@ -368,7 +370,7 @@ class TaskRunner:
         found = asked.committed(_positions(partitions), timeout=self._broker.connect_timeout_s)
         for one in found:
             if one.error is not None:
-                raise unreachable(self._broker, one.error.str())
+                raise failure(self._broker, one.error, f"group {self._task.name!r}")
         return {TopicPartition(one.topic, one.partition): max(0, one.offset) for one in found}
 
     def _give_up(self) -> None:

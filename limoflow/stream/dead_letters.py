@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from limoflow.errors import PoisonError
+from limoflow.redaction import redacted
 from limoflow.stream.types import Emit, Record
 from schemas.dead_letter import DeadLetter
 from schemas.headers import RUN, WINDOW, Headers, header_text
@@ -38,7 +39,9 @@ def dead_letter(
         Where the caller knows them; else they are taken from the record's headers and key.
     """
     run = run_id if run_id is not None else header_text(record.headers, RUN)
-    cut = str(window) if window is not None else header_text(record.headers, WINDOW)
+    told = header_text(record.headers, WINDOW) or ""
+    # A letter whose own headers could not be read would be lost to those who look for it.
+    cut = str(window) if window is not None else told if told.isascii() and told.isdigit() else None
     reasons = {
         "sampleid": sample_id if sample_id is not None else _identity(record),
         "stage": stage,
@@ -48,7 +51,7 @@ def dead_letter(
         "offset": str(record.offset),
         "attempts": str(attempts),
         "errorclass": type(error).__name__,
-        "error": str(error),
+        "error": redacted(str(error)),
         "runid": run,
         "window": cut,
     }

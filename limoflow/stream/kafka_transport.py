@@ -20,8 +20,8 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from limoflow.errors import DependencyUnavailable, UsageError
-from limoflow.stream.kafka_errors import connect, quiet, to_record, unreachable
+from limoflow.errors import UsageError
+from limoflow.stream.kafka_errors import connect, failure, quiet, to_record, unreachable
 from limoflow.stream.settings import MAX_MESSAGE_BYTES, BrokerSettings
 from limoflow.stream.topics_admin import ensure_topics
 from limoflow.stream.types import Emit, Record
@@ -36,6 +36,10 @@ _PASSING = frozenset(
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
+        # A broker that has just come back leads its partitions before it knows the new epoch.
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError._TRANSPORT,
@@ -57,11 +61,11 @@ def partitions_of(admin: AdminClient | Consumer, topic: str, settings: BrokerSet
     try:
         described = admin.list_topics(topic, timeout=settings.connect_timeout_s).topics[topic]
     except KafkaException as error:
-        raise unreachable(settings, error.args[0].str()) from error
+        raise failure(settings, error.args[0], f"topic {topic!r}") from error
     if described.error is not None and described.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         raise UsageError(f"topic {topic!r} does not exist at {settings.bootstrap_servers}; `limoflow up` creates it")
     if described.error is not None:
-        raise unreachable(settings, f"topic {topic!r}: {described.error.str()}")
+        raise failure(settings, described.error, f"topic {topic!r}")
     return [TopicPartition(topic, number) for number in sorted(described.partitions)]
 
 
@@ -81,7 +85,7 @@ class KafkaOffsets:
             answer = self._admin.list_consumer_group_offsets([wanted], request_timeout=timeout)[group]
             return {one.partition: max(0, one.offset) for one in answer.result().topic_partitions}
 
-        return self._patiently(ask)
+        return self._patiently(ask, f"group {group!r}")
 
     def ends(self, topic: str) -> dict[int, int]:
         """Return the end offset of each partition, records of open transactions counted in."""
@@ -98,9 +102,9 @@ class KafkaOffsets:
             answers = self._admin.list_offsets(asked, request_timeout=self._settings.connect_timeout_s)
             return {partition.partition: answer.result().offset for partition, answer in answers.items()}
 
-        return self._patiently(ask)
+        return self._patiently(ask, f"topic {topic!r}")
 
-    def _patiently(self, ask: Callable[[], dict[int, int]]) -> dict[int, int]:
+    def _patiently(self, ask: Callable[[], dict[int, int]], what: str) -> dict[int, int]:
         """Ask again while the broker is still finding its leaders: just created, or just started."""
         deadline = time.monotonic() + self._settings.connect_timeout_s
         while True:
@@ -108,7 +112,7 @@ class KafkaOffsets:
                 return ask()
             except KafkaException as error:
                 if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
-                    raise unreachable(self._settings, error.args[0].str()) from error
+                    raise failure(self._settings, error.args[0], what) from error
             time.sleep(_ASK_AGAIN_S)
 
 
@@ -187,7 +191,7 @@ class KafkaLogReader:
         elif error is not None and error.code() == KafkaError._PARTITION_EOF:
             held_back.add(place)
         elif error is not None and not error.retriable():
-            raise unreachable(self._settings, error.str())
+            raise failure(self._settings, error, f"topic {message.topic()!r}")
         after = message.offset() if error is not None else message.offset() + 1
         if after is not None and after >= ends.get(place, after + 1):
             del ends[place]
@@ -212,18 +216,20 @@ class KafkaSender:
         """
         if self._producer is None:
             self._producer = Producer(self._settings.producer(error_cb=quiet))
-        failures: list[KafkaError] = []
+        failures: list[tuple[KafkaError, str | None]] = []
 
-        def delivered(error: KafkaError | None, _message: Message[Any, Any]) -> None:
+        def delivered(error: KafkaError | None, message: Message[Any, Any]) -> None:
             if error is not None:
-                failures.append(error)
+                failures.append((error, message.topic()))
 
         for emit in emits:
-            produce(self._producer, emit, delivered)
+            produce(self._producer, self._settings, emit, delivered)
         left = self._producer.flush(self._settings.delivery_timeout_ms / 1000 + 1)
-        if failures or left:
-            reason = failures[0].str() if failures else f"{left} records were not delivered"
-            raise unreachable(self._settings, reason)
+        if failures:
+            error, topic = failures[0]
+            raise failure(self._settings, error, f"topic {topic!r}")
+        if left:
+            raise unreachable(self._settings, f"{left} records were not delivered")
 
     def close(self) -> None:
         """Deliver what is left."""
@@ -232,7 +238,10 @@ class KafkaSender:
 
 
 def produce(
-    producer: Producer, emit: Emit, on_delivery: Callable[[KafkaError | None, Message[Any, Any]], None]
+    producer: Producer,
+    settings: BrokerSettings,
+    emit: Emit,
+    on_delivery: Callable[[KafkaError | None, Message[Any, Any]], None],
 ) -> None:
     """Hand a record to the producer, waiting where its queue is full.
 
@@ -240,6 +249,8 @@ def produce(
     ------
     UsageError
         When the record is larger than the broker takes, or its topic cannot be.
+    AccessDenied
+        When the user may not write to the topic.
     """
     partition = _BY_KEY if emit.partition is None else emit.partition
     headers: Any = list(emit.headers) or None
@@ -254,7 +265,7 @@ def produce(
                 raise UsageError(
                     f"a record of {size} bytes for topic {emit.topic!r} is over the bound of {MAX_MESSAGE_BYTES} bytes"
                 ) from error
-            raise DependencyUnavailable(f"topic {emit.topic!r} takes no record: {error.args[0].str()}") from error
+            raise failure(settings, error.args[0], f"topic {emit.topic!r} takes no record") from error
         else:
             return
 

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError, Message, Producer
 
 from limoflow.errors import UsageError
-from limoflow.stream.kafka_errors import quiet, unreachable
+from limoflow.stream.kafka_errors import failure, quiet
 from limoflow.stream.kafka_transport import produce
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.stage_engine import Delivered
@@ -28,10 +28,10 @@ class _Delivery:
         self.left = left
         self.done = done
 
-    def __call__(self, error: KafkaError | None, _message: Message[Any, Any]) -> None:
+    def __call__(self, error: KafkaError | None, message: Message[Any, Any]) -> None:
         self.outbox.under_way -= 1
         if error is not None:
-            self.done(self.outbox.refusal(error))
+            self.done(self.outbox.refusal(error, message.topic()))
             return
         self.left -= 1
         if not self.left:
@@ -63,15 +63,15 @@ class Outbox:
         """
         delivery = _Delivery(self, len(emits), done)
         for emit in emits:
-            produce(self._producer, emit, delivery)
+            produce(self._producer, self._settings, emit, delivery)
             self.under_way += 1
         self._written.set()
 
-    def refusal(self, error: KafkaError) -> Exception:
-        """Return the broker's refusal as `UsageError` where the record is to blame, else `DependencyUnavailable`."""
+    def refusal(self, error: KafkaError, topic: str | None) -> Exception:
+        """Return the broker's refusal as `UsageError` where the record is to blame, else what it means here."""
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return UsageError(f"an output is larger than its topic takes: {error.str()}")
-        return unreachable(self._settings, f"an output was not delivered: {error.str()}")
+        return failure(self._settings, error, f"an output for topic {topic!r} was not delivered")
 
     async def serve(self) -> None:
         """Collect delivery reports for ever: in the event loop and in batches, so that none of them wakes a thread."""

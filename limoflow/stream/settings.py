@@ -15,6 +15,9 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """The largest record, in bytes; a release manifest is one record."""
 
 _MIB = 1024 * 1024
+_LOG = logging.getLogger("limoflow.stream.kafka")
+# Where nobody has set up logs (the command line), errors are told by exceptions alone.
+_LOG.addHandler(logging.NullHandler())
 
 
 class BrokerSettings(BaseSettings):
@@ -42,7 +45,10 @@ class BrokerSettings(BaseSettings):
         How long a command waits for a broker that does not answer.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LIMOFLOW_KAFKA_", extra="forbid", frozen=True)
+    # A message about a missing user must not show the password beside it.
+    model_config = SettingsConfigDict(
+        env_prefix="LIMOFLOW_KAFKA_", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     bootstrap_servers: str = "127.0.0.1:9092"
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -92,7 +98,7 @@ class BrokerSettings(BaseSettings):
             # processes have crashed (docs/decisions/0015).
             "metadata.recovery.strategy": "none",
             # Without it librdkafka writes to standard error on its own.
-            "logger": logging.getLogger("limoflow.stream.kafka"),
+            "logger": _LOG,
         }
         if self.security_protocol.startswith("SASL") and self.sasl_password is not None:
             config |= {

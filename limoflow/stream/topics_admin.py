@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from limoflow.stream.kafka_errors import connect, unreachable
+from limoflow.stream.kafka_errors import connect, failure
 from limoflow.stream.settings import MAX_MESSAGE_BYTES, BrokerSettings
 from schemas.topics import Topic, topics
 
@@ -51,7 +51,7 @@ def _create(admin: AdminClient, missing: list[NewTopic], settings: BrokerSetting
             created.result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise unreachable(settings, f"topic {name!r} was not created: {error.args[0].str()}") from error
+                raise failure(settings, error.args[0], f"topic {name!r} was not created") from error
 
 
 def _new(name: str, topic: Topic, settings: BrokerSettings) -> NewTopic:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPosition
 
-from limoflow.errors import InvariantBroken, LimoflowError
-from limoflow.stream.kafka_errors import quiet, unreachable
+from limoflow.errors import AccessDenied, InvariantBroken, LimoflowError
+from limoflow.stream.kafka_errors import failure, quiet, refused
 from limoflow.stream.kafka_transport import produce
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.types import Emit, TopicPartition
@@ -64,12 +65,13 @@ class TransactionalWriter:
     def write(self, emits: Iterable[Emit]) -> int:
         """Write records within the transaction and return their number; may be called from another thread."""
         written = 0
-        for emit in emits:
-            self._begin()
-            produce(self._producer, emit, self._delivered)
-            written += 1
-            if written % _SERVE_EVERY == 0:
-                self._producer.poll(0)
+        with self._or_nothing():
+            for emit in emits:
+                self._begin()
+                produce(self._producer, self._settings, emit, self._delivered)
+                written += 1
+                if written % _SERVE_EVERY == 0:
+                    self._producer.poll(0)
         return written
 
     def commit(self, positions: Mapping[TopicPartition, int], consumer: Consumer | None) -> dict[TopicPartition, int]:
@@ -84,11 +86,13 @@ class TransactionalWriter:
         ------
         TransactionAborted
             Nothing was written; partitions moved to another worker, or the broker refused a record.
+        AccessDenied
+            The same, for want of a right.
         InvariantBroken
             Another process goes on under the same transactional id.
         """
         self._begin()
-        try:
+        with self._or_nothing():
             self._flush()
             if consumer is not None and positions:
                 metadata = consumer.consumer_group_metadata()
@@ -99,9 +103,6 @@ class TransactionalWriter:
                     )
                 )
             self._retried(lambda: self._producer.commit_transaction(self._settings.connect_timeout_s))
-        except TransactionAborted:
-            self.abort()
-            raise
         self._open = False
         lasts, self._lasts = self._lasts, {}
         return {TopicPartition(topic, partition): offset + 1 for (topic, partition), offset in lasts.items()}
@@ -117,6 +118,20 @@ class TransactionalWriter:
             self._producer.poll(0)
         self._open = False
         self._lasts = {}
+
+    @contextmanager
+    def _or_nothing(self) -> Iterator[None]:
+        """Abort a transaction that was refused: while it is open, it holds up every reader of what it wrote to."""
+        try:
+            yield
+        except TransactionAborted:
+            self.abort()
+            raise
+        except AccessDenied:
+            # Where it refused every topic, the broker knows of no transaction, and says so by a fatal error.
+            with suppress(InvariantBroken):
+                self.abort()
+            raise
 
     def _begin(self) -> None:
         if not self._open:
@@ -152,6 +167,8 @@ class TransactionalWriter:
 
     def _judge(self, error: KafkaError, cause: KafkaException) -> None:
         """Return where the call may be tried again, else raise what the error means."""
+        if refused(error):
+            raise failure(self._settings, error, f"transactional id {self._id!r}") from cause
         if error.fatal():
             raise InvariantBroken(
                 f"the transactional id {self._id!r} was taken over by another process, or is broken: {error.str()}; "
@@ -160,4 +177,4 @@ class TransactionalWriter:
         if error.txn_requires_abort():
             raise TransactionAborted(f"transaction of {self._id!r}: {error.str()}") from cause
         if not error.retriable():
-            raise unreachable(self._settings, error.str()) from cause
+            raise failure(self._settings, error, f"transactional id {self._id!r}") from cause

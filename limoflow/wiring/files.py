@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from limoflow.errors import UsageError
 from limoflow.layer import Layer, LayerResult, Rejection, stamped
 from limoflow.settings import Home
-from limoflow.wiring.plan import Tell, plan_checks, plan_models, plan_selection
+from limoflow.wiring.plan import Tell, plan_checks, plan_indexes, plan_models, plan_selection
 from schemas.identity import source_id
 from schemas.run import Run, RunSpec
 from schemas.sample import Filtering, Lineage, Sample
@@ -37,7 +37,7 @@ def apply_layer(name: str, spec: RunSpec, samples: Path, output: Path, home: Hom
         spec = plan_selection(spec, Path.cwd())
     if name == "verify":
         plan_checks(spec, Path.cwd())
-    models = plan_models(spec, Path.cwd(), home, tell) if name in ("score", "select") else {}
+    models = _models(name, spec, samples, home, tell)
     run = Run(run_id=spec.name, spec=spec, folder=str(Path.cwd()), models=models)
     counts: Counter[str] = Counter()
     verdicts: Counter[str] = Counter()
@@ -54,6 +54,19 @@ def apply_layer(name: str, spec: RunSpec, samples: Path, output: Path, home: Hom
     for what, count in sorted(verdicts.items()):
         tell(f"{count:>8}  {what}")
     return [f"{count:>8}  {what}" for what, count in sorted(counts.items())]
+
+
+def _models(name: str, spec: RunSpec, samples: Path, home: Home, tell: Tell) -> dict[str, str]:
+    """Return the models of a layer; a selection asks none, and only names its index."""
+    if name == "select":
+        return plan_indexes(spec, Path.cwd())
+    if name != "score":
+        return {}
+
+    def texts() -> Iterator[tuple[str, str]]:
+        return ((sample.instruction, sample.response) for sample in _read(samples, spec.name))
+
+    return plan_models(spec, Path.cwd(), home, tell, texts)
 
 
 def _verdicts(result: LayerResult) -> Iterator[str]:

@@ -43,7 +43,7 @@ async def open_layer(name: str, home: Home, models: ScoringModels | None = None)
     else:
         from services.scorer.app import layer as scorer
 
-        layer = scorer(scoring())
+        layer = scorer(scoring(), rewards=home.rewards)
     try:
         yield layer
     finally:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from limoflow.following import run_progress, run_view
+from limoflow.following import Course, run_view
 from limoflow.inference.types import ScoringModels
 from limoflow.layer import LayerStage
 from limoflow.observe.logs import configure_logs
@@ -61,11 +61,12 @@ async def hosted(
 async def _run(run: Run, home: Home, transport: LocalTransport, models: ScoringModels | None) -> Results:
     async with hosted(transport, home, models) as runner:
         transport.send([run_emit(run)])
+        course = Course()
         with run_view(run) as progress:
 
             def finished() -> bool:
                 results = results_of(transport, run.run_id)
-                done, total, fields = run_progress(transport.offsets, results)
+                done, total, fields = course.progress(transport.offsets, results)
                 progress.update(done, total, **fields)
                 return results.finished(run)
 

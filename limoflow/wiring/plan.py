@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from limoflow.errors import RunSpecError
@@ -16,6 +19,7 @@ from schemas.run import Run, RunSpec
 from schemas.topics import RUNS
 
 Tell = Callable[[str], None]
+Texts = Callable[[], Iterable[tuple[str, str]]]
 
 
 def preflight(spec: RunSpec, folder: Path) -> list[str]:
@@ -95,12 +99,14 @@ def run_emit(run: Run) -> Emit:
     return Emit(RUNS, run.run_id.encode(), run.to_bytes(), event_headers("run.v1", run.run_id, "cli", runid=run.run_id))
 
 
-def build_embedded(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> Path:
-    """Train the embedded causal LM on the rows of a spec's sources, or find it in the cache."""
+def build_embedded(spec: RunSpec, folder: Path, home: Home, tell: Tell, texts: Texts | None = None) -> Path:
+    """Train the embedded causal LM on the rows of a spec's sources, or find it in the cache.
+
+    Where the sources hold none, it learns from `texts`.
+    """
     # Read when torch is loaded: waiting threads that spin starve a busy machine of the cores they wait for.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from models.build import build_embedded_model
-    from services.ingestor.texts import iter_texts
 
     tell("reading the sources for the embedded model")
 
@@ -108,9 +114,66 @@ def build_embedded(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> Path:
         if done == total or done % 50 == 0:
             tell(f"training the embedded model: step {done} of {total}, loss {loss:.2f} nats per token")
 
-    built = build_embedded_model(iter_texts(spec, folder), home.root, progress=progress)
+    pairs: Iterable[tuple[str, str]] = source_texts(spec, folder)
+    first = next(iter(pairs), None)
+    pairs = chain([first], pairs) if first is not None else (texts or (lambda: ()))()
+    built = build_embedded_model(pairs, home.root, progress=progress)
     tell(f"embedded model {built.key[:12]} {'found in the cache' if built.cached else 'built'}")
     return built.path
+
+
+def source_texts(spec: RunSpec, folder: Path) -> Iterator[tuple[str, str]]:
+    """Return (instruction, response) of the rows of a spec's sources."""
+    from services.ingestor.texts import iter_texts
+
+    return iter_texts(spec, folder)
+
+
+def install_rewards(spec: RunSpec, folder: Path, home: Home, tell: Tell, texts: Texts) -> str | None:
+    """Return the name of the records that the learning potential is computed from; None where none is asked for.
+
+    The records that the spec names are checked and copied to where the scorer looks; where it names none, a training on
+    `texts` makes them.
+
+    Raises
+    ------
+    UsageError
+        When the file holds no records.
+    TrainingError
+        When the training fails.
+    """
+    wanted = spec.score.learning
+    if wanted is None:
+        return None
+    from services.scorer.app import read_rewards
+
+    path = folder / wanted.rewards if wanted.rewards is not None else _trained_rewards(spec, folder, home, tell, texts)
+    records = read_rewards(path)
+    name = digest(path.read_bytes())[:16]
+    tell(f"rewards {name}: {len(records)} texts")
+    home.rewards.mkdir(parents=True, exist_ok=True)
+    unfinished = home.rewards / f".{name}.{os.getpid()}"
+    shutil.copyfile(path, unfinished)
+    unfinished.replace(home.rewards / f"{name}.jsonl")
+    return name
+
+
+def _trained_rewards(spec: RunSpec, folder: Path, home: Home, tell: Tell, texts: Texts) -> Path:
+    from models.catalog import ModelCatalog
+    from services.trainer.app import Step, TrainerSettings, record_rewards
+
+    assert spec.score.learning is not None  # noqa: S101 - for the type checker: the caller looked
+    base = spec.score.learning.base
+    catalog = ModelCatalog(home.root)
+    if base == "embedded":
+        base = f"embedded:{build_embedded(spec, folder, home, tell, texts).name}"
+
+    def progress(step: Step) -> None:
+        if step.step == step.steps or step.step % 50 == 0:
+            tell(f"recording rewards: step {step.step} of {step.steps}, loss {step.loss:.2f} nats per token")
+
+    place = catalog.path(catalog.resolve(_from(folder, base)))
+    return record_rewards(texts(), place, spec.score.learning, home.rewards, TrainerSettings().threads, progress)
 
 
 def write_release(release: Release, reader: LogReader, folder: Path, formats: Sequence[str]) -> Path:
@@ -120,11 +183,14 @@ def write_release(release: Release, reader: LogReader, folder: Path, formats: Se
     return write(release, reader, folder, list(formats))
 
 
-def plan_models(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> dict[str, str]:
-    """Return what the names of a spec stand for: models, the embedded one built where it is named, and indexes."""
+def plan_models(spec: RunSpec, folder: Path, home: Home, tell: Tell, texts: Texts | None = None) -> dict[str, str]:
+    """Return what the names of a spec stand for: models, the embedded one built where it is named, and indexes.
+
+    `texts` are the (instruction, response) pairs that are scored; those of the sources by default.
+    """
     from models.catalog import ModelCatalog
     from models.repository import install_language_model
-    from services.selector.app import NOVELTY, pinned_version
+    from services.scorer.app import REWARDS_ROLE
 
     catalog = ModelCatalog(home.root)
     named = {
@@ -133,13 +199,21 @@ def plan_models(spec: RunSpec, folder: Path, home: Home, tell: Tell) -> dict[str
         **({"base": spec.train.base} if spec.train is not None else {}),
     }
     if "embedded" in named.values():
-        key = build_embedded(spec, folder, home, tell).name
+        key = build_embedded(spec, folder, home, tell, texts).name
         named = {role: f"embedded:{key}" if model == "embedded" else model for role, model in named.items()}
     resolved = {role: catalog.resolve(_from(folder, model)) for role, model in named.items()}
     for name in sorted({name for role, name in resolved.items() if role != "base"}):
         install_language_model(home.triton_repository, name, catalog.path(name))
+    rewards = install_rewards(spec, folder, home, tell, texts or partial(source_texts, spec, folder))
+    return resolved | plan_indexes(spec, folder) | ({} if rewards is None else {REWARDS_ROLE: rewards})
+
+
+def plan_indexes(spec: RunSpec, folder: Path) -> dict[str, str]:
+    """Return the version of the novelty index that a spec names."""
+    from services.selector.app import NOVELTY, pinned_version
+
     index = pinned_version(spec, folder)
-    return resolved if index is None else {**resolved, NOVELTY: index}
+    return {} if index is None else {NOVELTY: index}
 
 
 def _scorers(spec: RunSpec) -> dict[str, str]:

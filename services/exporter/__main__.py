@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from limoflow.service import ServiceContext, serve_tasks
+from limoflow.settings import from_environment
 from limoflow.stream.types import Task
 from schemas.export import Export
 from services.exporter.app import ExporterSettings, task
@@ -15,7 +16,7 @@ def build(context: ServiceContext) -> Sequence[Task]:
     def exported(export: Export, seconds: float) -> None:
         context.metrics.exported(export.rows, seconds)
 
-    return [task(ExporterSettings(), context.transport.reader, on_export=exported)]
+    return [task(from_environment(ExporterSettings), context.transport.reader, on_export=exported)]
 
 
 if __name__ == "__main__":

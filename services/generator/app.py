@@ -9,6 +9,7 @@ from typing import Any
 from limoflow.inference.chat_types import Chat
 from limoflow.inference.endpoint import chat_client
 from limoflow.plugins import operators
+from limoflow.settings import from_environment
 from schemas.run import Chat as Endpoint
 from services.generator.handler import Generator
 from services.generator.settings import GeneratorSettings
@@ -29,7 +30,7 @@ def layer(
     on_refusal : callable, optional
         Called with strategy and reason for every child that was not made.
     """
-    offered: dict[str, Any] = {"settings": settings or GeneratorSettings(), "chat": chat or chat_client}
+    offered: dict[str, Any] = {"settings": settings or from_environment(GeneratorSettings), "chat": chat or chat_client}
     strategies = {}
     for name, point in operators(GROUP, OWN).items():
         kind = point.load()

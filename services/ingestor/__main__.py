@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from limoflow.service import ServiceContext, serve_tasks
+from limoflow.settings import from_environment
 from limoflow.stream.types import Task
 from services.ingestor.app import task
 from services.ingestor.reading import Batch
@@ -19,7 +20,7 @@ def build(context: ServiceContext) -> Sequence[Task]:
         for file_format in batch.ended.elements():
             context.metrics.file_ingested(file_format)
 
-    return [task(IngestorSettings(), context.transport.reader, on_batch=written)]
+    return [task(from_environment(IngestorSettings), context.transport.reader, on_batch=written)]
 
 
 if __name__ == "__main__":

@@ -118,8 +118,14 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = next(self._text)
+        line = self._text.readline(MAX_LINE_BYTES)
+        if not line:
+            raise StopIteration
         self._taken.append(line)
+        if len(line) == MAX_LINE_BYTES and not line.endswith("\n"):
+            while (more := self._text.readline(_SKIP_BYTES)) and not more.endswith("\n"):
+                continue
+            raise csv.Error(f"a line is longer than {MAX_LINE_BYTES} characters")
         return line
 
     def record(self) -> bytes:

@@ -10,6 +10,7 @@ from limoflow.inference.triton import TritonModels
 from limoflow.layer import LayerStage
 from limoflow.runs import RunRegistry
 from limoflow.service import ServiceContext, serve_stage
+from limoflow.settings import Home
 from schemas.topics import SCORED, VERIFIED
 from services.scorer.app import layer
 
@@ -18,9 +19,9 @@ def build(context: ServiceContext) -> LayerStage:
     """Build the stage on Triton."""
     breaker = CircuitBreaker("triton", threshold=8, open_seconds=1.0)
     models = GuardedModels(TritonModels(context.settings.triton_url), breaker, "triton", context.metrics)
-    return LayerStage(
-        layer(models, chat=partial(chat_client, observer=context)), VERIFIED, SCORED, RunRegistry(), context.count
-    )
+    rewards = Home(context.settings.home).rewards
+    scorer = layer(models, chat=partial(chat_client, observer=context), rewards=rewards)
+    return LayerStage(scorer, VERIFIED, SCORED, RunRegistry(), context.count)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ OWN = {
     "embedding": "services.scorer.embedding:EmbeddingScore",
     "fluency": "services.scorer.likeliness:Fluency",
     "ifd": "services.scorer.ifd:Ifd",
+    "learning_potential": "services.scorer.learning:LearningPotential",
     "judges": "services.scorer.judges:Judges",
     "lexical": "services.scorer.lexical:Lexical",
     "pass_rate": "services.scorer.pass_rate:PassRateScore",
@@ -84,7 +85,8 @@ class Figures:
 class Score(Protocol):
     """One score. It knows no other sample: window statistics are the selector's.
 
-    Its constructor takes nothing, or `endpoints` (`services.scorer.endpoints.Endpoints`).
+    Its constructor takes nothing, or of these by name: `endpoints` (`services.scorer.endpoints.Endpoints`), `rewards`
+    (the folder of the records of trainings).
     """
 
     @property

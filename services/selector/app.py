@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from limoflow.settings import from_environment
 from limoflow.stream.types import Emit, Offsets
 from services.selector.explain import MEANING
 from services.selector.file import select_file
@@ -34,5 +35,5 @@ def tasks(
     on_closing: Callable[[Sequence[Emit]], None] | None = None,
 ) -> tuple[PartitionPools, Merge]:
     """Return the two levels: the partitions' pools, and the merging level that closes windows."""
-    settings = settings or SelectorSettings()
+    settings = settings or from_environment(SelectorSettings)
     return PartitionPools(settings), Merge(settings, offsets, on_closing=on_closing)

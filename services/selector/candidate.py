@@ -7,6 +7,7 @@ import binascii
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,14 @@ class VectorSpace:
     dimensions: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Candidate:
     """One scored sample of a window's pool.
 
     Attributes
     ----------
     parts : dict
-        Named scores as they were recorded; they may be missing or no numbers.
+        Named scores as they were recorded; they may be missing, no numbers, or out of range.
     vector : array of float16, shape (dimensions,), optional
         The embedding as it was recorded.
     """
@@ -73,13 +74,18 @@ class Candidate:
 def read_candidate(data: bytes, weights: Mapping[str, float]) -> Candidate:
     """Take a candidate from the bytes of a scored sample, which were validated when they entered the pool."""
     sample = orjson.loads(data)
+    return candidate_of(sample, content_hash(sample["instruction"], sample["response"]), weights)
+
+
+def candidate_of(sample: Mapping[str, Any], content: str, weights: Mapping[str, float]) -> Candidate:
+    """Take a candidate from a parsed sample whose content hash is known."""
     metadata = sample.get("metadata") or {}
     lineage = metadata.get("lineage") or {}
     assessment = metadata.get("advanced_assessment") or {}
     space, vector = _vector(assessment.get("embedding"))
     return Candidate(
         id=sample["id"],
-        content=content_hash(sample["instruction"], sample["response"]),
+        content=content,
         domain=metadata.get("domain") or "general",
         difficulty=metadata.get("difficulty") or UNKNOWN_DIFFICULTY,
         instruction=sample["instruction"],
@@ -118,6 +124,8 @@ def _parts(
 
 
 def _number(value: object) -> float | None:
+    if type(value) is float and -math.inf < value < math.inf:
+        return value
     if isinstance(value, int | float) and math.isfinite(value):
         return float(value)
     return None
@@ -129,9 +137,14 @@ def _vector(embedding: Mapping[str, Any] | None) -> tuple[VectorSpace | None, ND
         return None, None
     try:
         vector = np.frombuffer(base64.b64decode(embedding["data"], validate=True), dtype="<f2")
-        space = VectorSpace(str(embedding["model"]), int(embedding["dimensions"]))
+        space = _space(str(embedding["model"]), int(embedding["dimensions"]))
     except (binascii.Error, KeyError, TypeError, ValueError):
         return None, None
-    if len(vector) != space.dimensions or not np.isfinite(vector).all() or not vector.any():
+    wide = vector.astype(np.float32)
+    # The squares of float16 neither overflow nor vanish in float32, so this is above 0 and finite iff the vector is.
+    if len(vector) != space.dimensions or not 0.0 < float(wide @ wide) < math.inf:
         return None, None
     return space, vector
+
+
+_space = lru_cache(maxsize=256)(VectorSpace)

@@ -16,6 +16,7 @@ from services.selector.combine import rounded
 from services.selector.curriculum import curriculum, difficulty_of
 from services.selector.dataset_scores import summary
 from services.selector.diversity import Selection
+from services.selector.explain import Refused
 from services.selector.novelty.index import NoveltyIndex
 from services.selector.table import Table
 
@@ -47,13 +48,14 @@ class Closing:
 
     Attributes
     ----------
-    chosen, refused : dict of str to Filtering
+    chosen : dict of str to Filtering
+    refused : dict of str to Refused
         By sample id; the chosen in order of their rank, the refused in order of their ids.
     """
 
     release: Release
     chosen: dict[str, Filtering]
-    refused: dict[str, Filtering]
+    refused: dict[str, Refused]
 
 
 def close_window(
@@ -97,7 +99,7 @@ def _sealed(
     table: Table,
     selection: Selection,
     chosen: Mapping[str, Filtering],
-    refused: Mapping[str, Filtering],
+    refused: Mapping[str, Refused],
     elsewhere: Elsewhere,
     window: int,
     last: bool,
@@ -162,7 +164,7 @@ def _versions(pool: Sequence[Candidate]) -> dict[str, str]:
     return {stage: ", ".join(sorted(versions)) for stage, versions in sorted(seen.items())}
 
 
-def _funnel(finalized: int, refused: Mapping[str, Filtering], elsewhere: Elsewhere) -> dict[str, object]:
+def _funnel(finalized: int, refused: Mapping[str, Refused], elsewhere: Elsewhere) -> dict[str, object]:
     rejected = Counter(elsewhere.rejected)
     rejected.update(f"{STAGE}/{why.reason}" for why in refused.values())
     dead = {stage: count for stage, count in sorted(elsewhere.dead_lettered.items()) if count}

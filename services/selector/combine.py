@@ -22,6 +22,14 @@ def finite_parts(parts: Mapping[str, float | None]) -> dict[str, float]:
     }
 
 
+def invalid_part(parts: Mapping[str, float | None]) -> str | None:
+    """Return the first score by name that is a number outside of [0, 1], in words; None where there is none."""
+    for name, value in sorted(parts.items()):
+        if value is not None and math.isfinite(value) and not 0.0 <= value <= 1.0:
+            return f"{name}: {value:g}"
+    return None
+
+
 def combine(parts: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
     """Return the weighted mean of the parts, in [0, 1].
 

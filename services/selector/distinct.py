@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _SPAN = 2**64
+_KEYED = hashlib.blake2b(digest_size=8, key=b"distinct")
 
 
 class Fate(NamedTuple):
@@ -39,6 +40,9 @@ class Change(NamedTuple):
 
     stands: bool
     gone: tuple[str, Fate] | None = None
+
+
+_STANDS, _FALLS = Change(True), Change(False)
 
 
 class DistinctFates:
@@ -78,16 +82,16 @@ class DistinctFates:
         held = self._fates.get(key)
         if held is not None:
             if fate >= held[1]:
-                return Change(fate == held[1])
+                return _STANDS if fate == held[1] else _FALLS
             self._fates[key] = (sample_id, fate)
             return Change(True, held)
         if len(self._fates) < self._k:
             heapq.heappush(self._largest_first, -key)
             self._fates[key] = (sample_id, fate)
-            return Change(True)
+            return _STANDS
         self._overflowed = True
         if key > -self._largest_first[0]:
-            return Change(False)
+            return _FALLS
         self._fates[key] = (sample_id, fate)
         return Change(True, self._fates.pop(-heapq.heapreplace(self._largest_first, -key)))
 
@@ -104,5 +108,6 @@ class DistinctFates:
 
 
 def _hash(sample_id: str) -> int:
-    data = sample_id.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8, key=b"distinct").digest())
+    state = _KEYED.copy()
+    state.update(sample_id.encode("utf-8", "surrogatepass"))
+    return int.from_bytes(state.digest())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ def near_duplicates(order: Sequence[int], shingles: Ragged, threshold: float) ->
     similar one with a higher one.
     """
     buckets = _shared_buckets(shingles, _rows_per_band(threshold))
-    kept_in: dict[tuple[int, int], list[int]] = {}
+    kept_in: dict[int, list[int]] = {}
 
     @lru_cache(maxsize=_CACHED_SETS)
     def members(index: int) -> NDArray[np.int64]:
@@ -69,7 +70,9 @@ def near_duplicates(order: Sequence[int], shingles: Ragged, threshold: float) ->
 
     place = {index: position for position, index in enumerate(order)}
     for index in order:
-        mine = [(band, int(bucket)) for band, bucket in enumerate(buckets[index]) if bucket >= 0]
+        mine = buckets.get(index)
+        if mine is None:
+            continue
         nearby = sorted({other for key in mine for other in kept_in.get(key, ())}, key=place.__getitem__)
         found = next(
             (
@@ -91,20 +94,30 @@ def shingles_of(corpus: Corpus, length: int) -> Ragged:
 
     Instruction and response run on. A text shorter than `length` is one shingle, so short texts are compared whole.
     """
-    hashes = corpus.token_hashes().view(np.int64)
-    joined = Ragged.of(
-        [
-            hashes[np.concatenate((corpus.instructions.row(i), corpus.responses.row(i)))]
-            for i in range(len(corpus.instructions))
-        ]
-    )
-    rolled = _rolled(joined.flat.view(np.uint64), length)
-    return Ragged.of(
-        [
-            rolled[start : end - length + 1] if end - start >= length else _whole(joined.flat[start:end], length)
-            for start, end in zip(joined.offsets[:-1].tolist(), joined.offsets[1:].tolist(), strict=True)
-        ]
-    )
+    sides = (corpus.instructions, corpus.responses)
+    rows = [side.row(index) for index in range(len(sides[0])) for side in sides]
+    tokens = corpus.token_hashes()[np.concatenate(rows)] if rows else np.zeros(0, dtype=np.uint64)
+    offsets = sides[0].offsets + sides[1].offsets
+    lengths = np.diff(offsets)
+    shingled = np.zeros(len(offsets), dtype=np.int64)
+    np.cumsum(np.maximum(lengths - length + 1, 1), out=shingled[1:])
+    short = lengths < length
+    flat = np.zeros(shingled[-1], dtype=np.int64)
+    of_long = np.ones(len(flat), dtype=bool)
+    of_long[shingled[:-1][short]] = False
+    flat[of_long] = _rolled(tokens, length)[_within_rows(offsets, length)]
+    for row in np.flatnonzero(short).tolist():
+        flat[shingled[row]] = _whole(tokens[offsets[row] : offsets[row + 1]], length)[0]
+    return Ragged(flat, shingled)
+
+
+def _within_rows(offsets: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
+    """Return for each position whether the `length` tokens from there on lie in one row."""
+    within = np.ones(max(0, int(offsets[-1]) - length + 1), dtype=bool)
+    for before in range(1, length):
+        across = offsets[1:] - before
+        within[across[(across >= offsets[:-1]) & (across < len(within))]] = False
+    return within
 
 
 def _rolled(tokens: NDArray[np.uint64], length: int) -> NDArray[np.int64]:
@@ -112,20 +125,25 @@ def _rolled(tokens: NDArray[np.uint64], length: int) -> NDArray[np.int64]:
     positions = max(0, len(tokens) - length + 1)
     state = np.zeros(positions, dtype=np.uint64)
     for step in range(length):
-        state = _mixed(state + _STEP + tokens[step : step + positions])
+        state += tokens[step : step + positions]
+        _mix(state)
     return state.view(np.int64)
 
 
-def _whole(tokens: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+def _whole(tokens: NDArray[np.uint64], length: int) -> NDArray[np.int64]:
     padded = np.zeros(length, dtype=np.uint64)
-    padded[: len(tokens)] = tokens.view(np.uint64)
+    padded[: len(tokens)] = tokens
     return _rolled(padded, length)
 
 
-def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    state = state ^ (state >> np.uint64(30))
-    state = state * _MIX
-    return state ^ (state >> np.uint64(27))
+def _mix(state: NDArray[np.uint64]) -> None:
+    """Advance hashes in place: new arrays would cost more in page faults than the arithmetic."""
+    state += _STEP
+    shifted = state >> np.uint64(30)
+    state ^= shifted
+    state *= _MIX
+    np.right_shift(state, np.uint64(27), out=shifted)
+    state ^= shifted
 
 
 def _rows_per_band(threshold: float) -> int:
@@ -136,20 +154,26 @@ def _rows_per_band(threshold: float) -> int:
     return next(fitting, 1)
 
 
-def _shared_buckets(shingles: Ragged, rows: int) -> NDArray[np.int64]:
-    """Return for each sample and band a bucket number, or -1 where it is alone; shape (samples, bands)."""
+def _shared_buckets(shingles: Ragged, rows: int) -> dict[int, list[int]]:
+    """Return for each sample the numbers of its buckets, one bucket for each band, less those where it is alone."""
     digests = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
         shingles.flat.view(np.uint64), shingles.offsets.astype(np.uint64), _PERMUTATIONS, _SEED
     )
-    matrix = np.array(digests.to_rows(), dtype=np.uint32).reshape(len(shingles), _PERMUTATIONS)
-    bands = _PERMUTATIONS // rows
-    numbers = np.full((len(shingles), bands), -1, dtype=np.int64)
-    for band in range(bands):
-        columns = np.ascontiguousarray(matrix[:, band * rows : (band + 1) * rows])
-        _, inverse, counts = np.unique(columns.view(f"V{4 * rows}"), return_inverse=True, return_counts=True)
-        inverse = inverse.reshape(-1)
-        numbers[:, band] = np.where(counts[inverse] > 1, inverse, -1)
-    return numbers
+    values = chain.from_iterable(digests.to_rows())
+    matrix = np.fromiter(values, dtype=np.uint64, count=len(shingles) * _PERMUTATIONS).reshape(-1, _PERMUTATIONS).T
+    found: dict[int, list[int]] = {}
+    for band in range(_PERMUTATIONS // rows):
+        state = np.zeros(len(shingles), dtype=np.uint64)
+        # Where two bands share a hash by chance, the exact similarity tells them apart.
+        for row in matrix[band * rows : (band + 1) * rows]:
+            state += row
+            _mix(state)
+        _, inverse, counts = np.unique(state, return_inverse=True, return_counts=True)
+        shared = np.flatnonzero(counts[inverse] > 1)
+        numbers = inverse[shared] + band * len(shingles)
+        for index, number in zip(shared.tolist(), numbers.tolist(), strict=True):
+            found.setdefault(index, []).append(number)
+    return found
 
 
 def _jaccard(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from schemas.sample import Filtering
 from services.selector.combine import rounded
@@ -12,6 +12,7 @@ FILLED: Final = "chosen_to_fill_quota"
 
 RESERVOIR_FULL: Final = "reservoir_full"
 WINDOW_CLOSED: Final = "window_closed"
+INVALID_SCORE: Final = "invalid_score"
 UNSCORED: Final = "unscored"
 OUTSIDE_THRESHOLD: Final = "outside_threshold"
 OTHER_EMBEDDING: Final = "other_embedding"
@@ -36,6 +37,7 @@ MEANING: Final = {
     RESERVOIR_FULL: "its stratum has more samples than select.reservoir; the hash of its id (value) is not among the "
     "smallest (bound)",
     WINDOW_CLOSED: "it came after its window's release",
+    INVALID_SCORE: "one of its scores (value) is not within 0 and 1 (bound); it counts in no one's rank",
     UNSCORED: "none of the weighted scores is a number",
     OUTSIDE_THRESHOLD: "one of its scores (value) is outside of its threshold in score.thresholds (bound)",
     OTHER_EMBEDDING: "its embedding (value) is of another model or size than the window's (bound)",
@@ -58,6 +60,28 @@ MEANING: Final = {
 """What each reason means, in the order in which the rules are tried."""
 
 
+class Refused(NamedTuple):
+    """Why a sample was refused: `metadata.filtering` without the model, which costs more than the choice."""
+
+    reason: str
+    stratum: str | None = None
+    rank: int | None = None
+    score: float | None = None
+    score_parts: dict[str, float] | None = None
+    nearest: str | None = None
+    value: float | str | None = None
+    bound: float | str | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return what `metadata.filtering` holds; fields that say nothing are left out."""
+        said = {name: value for name, value in zip(self._fields, self, strict=True) if value is not None}
+        return {"selected": False, **said}
+
+    def filtering(self) -> Filtering:
+        """Return it as a part of a sample."""
+        return Filtering(**self.fields())
+
+
 def refused(
     reason: str,
     *,
@@ -68,15 +92,15 @@ def refused(
     score: float | None = None,
     score_parts: dict[str, float] | None = None,
     rank: int | None = None,
-) -> Filtering:
-    """Return why a sample was refused; fields that say nothing are left unset."""
-    fields = {
-        "stratum": stratum,
-        "value": rounded(value) if isinstance(value, float) else value,
-        "bound": rounded(bound) if isinstance(bound, float) else bound,
-        "nearest": nearest,
-        "score": score,
-        "score_parts": score_parts,
-        "rank": rank,
-    }
-    return Filtering(selected=False, reason=reason, **{name: it for name, it in fields.items() if it is not None})
+) -> Refused:
+    """Return why a sample was refused."""
+    return Refused(
+        reason,
+        stratum,
+        rank,
+        score,
+        score_parts,
+        nearest,
+        rounded(value) if isinstance(value, float) else value,
+        rounded(bound) if isinstance(bound, float) else bound,
+    )

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from limoflow.layer import LayerResult, Rejection
 from schemas.run import Run
-from schemas.sample import Filtering, Sample
+from schemas.sample import Sample
 from services.selector.candidate import sample_stratum
-from services.selector.closing import close_state
-from services.selector.explain import RESERVOIR_FULL, refused
+from services.selector.closing import WindowPool, close_state
+from services.selector.explain import RESERVOIR_FULL, Refused, refused
 from services.selector.keys import short_hash
 from services.selector.pool_state import PoolState
 from services.selector.refusals import marked
@@ -35,11 +35,11 @@ def select_file(samples: Iterable[Sample], run: Run) -> LayerResult:
             out = Sample.model_validate_json(unpacked(outcome.refusal.held.payload))
             why = refused(RESERVOIR_FULL, value=outcome.refusal.key, bound=outcome.refusal.bound)
             rejected.append(_rejection(out, why))
-    closing = close_state(state, run, 0, last=True)
-    pool = {it: Sample.model_validate_json(unpacked(held.payload)) for it, held in state.standing().items()}
-    rejected += [_rejection(pool[sample_id], why) for sample_id, why in closing.refused.items()]
-    return LayerResult(tuple(marked(pool[it], why) for it, why in closing.chosen.items()), tuple(rejected))
+    pool = WindowPool(state, run)
+    closing = close_state(state, pool, run, 0, last=True)
+    rejected += [_rejection(pool.sample(sample_id), why) for sample_id, why in closing.refused.items()]
+    return LayerResult(tuple(marked(pool.sample(it), why) for it, why in closing.chosen.items()), tuple(rejected))
 
 
-def _rejection(sample: Sample, why: Filtering) -> Rejection:
-    return Rejection(marked(sample, why), why.reason, why.value, why.bound)
+def _rejection(sample: Sample, why: Refused) -> Rejection:
+    return Rejection(marked(sample, why.filtering()), why.reason, why.value, why.bound)

@@ -17,7 +17,8 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 MAXIMUM_TOKENS = 512
-_MAXIMUM_VOCABULARY = 2**20 - 1
+_BITS = 20
+_MAXIMUM_VOCABULARY = 2**_BITS - 1
 _BLOCK_ROWS = 4_000
 
 
@@ -46,13 +47,13 @@ class _Counts:
     types: Integers
 
     @classmethod
-    def of(cls, keys: Integers, base: int) -> _Counts:
+    def of(cls, keys: Integers) -> _Counts:
         unique, counts = np.unique(keys, return_counts=True)
-        contexts, first, types = np.unique(unique // base, return_index=True, return_counts=True)
+        contexts, first, types = np.unique(unique >> _BITS, return_index=True, return_counts=True)
         totals = np.add.reduceat(counts, first) if len(first) else counts
         return cls(unique, counts, contexts, totals, types)
 
-    def smoothed(self, keys: Integers, base: int, lower: Floats) -> Floats:
+    def smoothed(self, keys: Integers, lower: Floats) -> Floats:
         """Return the interpolated probability of each n-gram, given that of the shorter one."""
         if not len(self.keys):
             return lower
@@ -60,7 +61,7 @@ class _Counts:
         order = np.argsort(keys)
         wanted = keys[order]
         place, found = _places(self.keys, wanted)
-        context, seen = _places(self.contexts, wanted // base)
+        context, seen = _places(self.contexts, wanted >> _BITS)
         counts = np.where(found, self.counts[place], 0)
         totals, types = self.totals[context], self.types[context]
         smoothed = np.empty(len(keys))
@@ -87,6 +88,19 @@ def _histories(texts: Ragged, start: int) -> tuple[Integers, Integers]:
     return one, two
 
 
+def _keys(texts: Ragged, start: int) -> tuple[Integers, Integers]:
+    """Return for each token the keys of its pair and its triple: its number in the lowest bits, those before it above.
+
+    Sorted, the keys of one context lie together.
+    """
+    one, two = _histories(texts, start)
+    pairs = one << _BITS
+    pairs |= texts.flat
+    two <<= 2 * _BITS
+    two |= pairs
+    return pairs, two
+
+
 class TrigramModel:
     """A trigram model of texts.
 
@@ -99,11 +113,10 @@ class TrigramModel:
     """
 
     def __init__(self, texts: Ragged, vocabulary: int) -> None:
-        self._base = vocabulary + 1
-        one, two = _histories(texts, vocabulary)
+        self._vocabulary = vocabulary
         self._words = np.bincount(texts.flat, minlength=vocabulary)
-        self._pairs = _Counts.of(one * self._base + texts.flat, self._base)
-        self._triples = _Counts.of((two * self._base + one) * self._base + texts.flat, self._base)
+        pairs, triples = _keys(texts, vocabulary)
+        self._pairs, self._triples = _Counts.of(pairs), _Counts.of(triples)
 
     def losses(self, texts: Ragged) -> Floats:
         """Return the mean negative log-likelihood of each text, nats per token; NaN for an empty one."""
@@ -112,13 +125,12 @@ class TrigramModel:
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def _block_losses(self, texts: Ragged) -> Floats:
-        one, two = _histories(texts, self._base - 1)
         kinds = np.count_nonzero(self._words)
         # One more than the vocabulary, so that even an empty model gives every word a chance.
-        words = (self._words[texts.flat] + (kinds + 1) / self._base) / (self._words.sum() + kinds + 1)
-        pairs = self._pairs.smoothed(one * self._base + texts.flat, self._base, words)
-        triples = self._triples.smoothed((two * self._base + one) * self._base + texts.flat, self._base, pairs)
-        sums = np.concatenate(([0.0], np.cumsum(-np.log(triples))))
+        words = (self._words[texts.flat] + (kinds + 1) / (self._vocabulary + 1)) / (self._words.sum() + kinds + 1)
+        pairs, triples = _keys(texts, self._vocabulary)
+        chances = self._triples.smoothed(triples, self._pairs.smoothed(pairs, words))
+        sums = np.concatenate(([0.0], np.cumsum(-np.log(chances))))
         lengths = np.diff(texts.offsets)
         totals = sums[texts.offsets[1:]] - sums[texts.offsets[:-1]]
         return np.where(lengths > 0, totals / np.maximum(lengths, 1), np.nan)

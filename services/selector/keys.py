@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 _SPAN = 2**128
 _SECONDS = re.compile(rb'"seconds":[-+.0-9eE]+')
@@ -11,8 +12,14 @@ _SECONDS = re.compile(rb'"seconds":[-+.0-9eE]+')
 
 def keyed_hash(purpose: str, seed: int, text: str) -> int:
     """Return a hash of `text`, uniform on [0, 2**128), independent for each purpose and seed."""
-    key = f"{purpose}:{seed}".encode()
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=key).digest())
+    state = _keyed(purpose, seed).copy()
+    state.update(text.encode("utf-8", "surrogatepass"))
+    return int.from_bytes(state.digest())
+
+
+@lru_cache(maxsize=256)
+def _keyed(purpose: str, seed: int) -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16, key=f"{purpose}:{seed}".encode())
 
 
 def fraction(key: int) -> float:

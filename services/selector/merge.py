@@ -227,7 +227,8 @@ class Merge:
         released = key.place in self._released
         if key.kind == "s" and not self._known(partition, key):
             bound = self._released.release_id(key.place) if released else None
-            yield refused_emit(record.value or b"", content_of(key.version), refused(WINDOW_CLOSED, value=bound))
+            why = refused(WINDOW_CLOSED, value=bound)
+            yield refused_emit(record.value or b"", key.sample_id, content_of(key.version), why)
         if released:
             partition.stale[key.encode()] = None
         elif key.kind != "s" or not self._holds(partition, key):
@@ -273,7 +274,7 @@ def _given_up(place: Place, refusal: Refusal[bytes], outcome: Outcome[bytes]) ->
     held = refusal.held
     yield tombstone(PoolKey(*place, "s", held.id, held.version))
     why = refused(RESERVOIR_FULL, value=refusal.key, bound=refusal.bound)
-    yield refused_emit(unpacked(held.payload), content_of(held.version), why)
+    yield refused_emit(unpacked(held.payload), held.id, content_of(held.version), why)
     for sample_id, fate, change in outcome.changes:
         if sample_id == held.id and fate.kind == "r" and change.stands:
             yield fate_emit(place, sample_id, fate)

@@ -72,8 +72,10 @@ class PoolState(Generic[Payload]):
 
     def offer(self, stratum: str, sample_id: str, version: str, payload: Payload) -> Outcome[Payload]:
         """Offer a scored sample; `version` begins with its content hash, then a colon."""
-        reservoir = self._reservoirs.setdefault(stratum, Reservoir(self._k, self._seed))
-        verdict, displaced = reservoir.offer(sample_id, version, payload)
+        reservoir = self._reservoirs.get(stratum)
+        if reservoir is None:
+            reservoir = self._reservoirs[stratum] = Reservoir(self._k, self._seed)
+        verdict, displaced, key = reservoir.offer(sample_id, version, payload)
         arrival = Held(sample_id, version, payload)
         outcome: Outcome[Payload] = Outcome(entered=verdict in (Verdict.ENTERED, Verdict.REPLACED))
         if outcome.entered:
@@ -84,7 +86,7 @@ class PoolState(Generic[Payload]):
             outcome.superseded = arrival
         gone = arrival if verdict is Verdict.REFUSED else displaced if verdict is Verdict.ENTERED else None
         if gone is not None:
-            outcome.refusal = Refusal(gone, reservoir.key(gone.id), reservoir.bound)
+            outcome.refusal = Refusal(gone, key, reservoir.bound)
             self._state(outcome, gone.id, Fate(content_of(gone.version), "r", REFUSED_LABEL))
         return outcome
 
@@ -110,10 +112,10 @@ class PoolState(Generic[Payload]):
     def standing(self) -> dict[str, Held[Payload]]:
         """Return the pool by id: of each id the smallest version, unless a smaller content of it ended elsewhere."""
         found: dict[str, Held[Payload]] = {}
+        fates = {sample_id: fate for sample_id, fate in self.fates if fate.kind != SCORED}
         for held in self:
-            fate = self.fates.fate(held.id)
-            scored = Fate(content_of(held.version), SCORED, "")
-            elsewhere = fate is not None and fate.kind != SCORED and fate < scored
+            fate = fates.get(held.id)
+            elsewhere = fate is not None and fate < Fate(content_of(held.version), SCORED, "")
             if not elsewhere and (held.id not in found or held.version < found[held.id].version):
                 found[held.id] = held
         return found

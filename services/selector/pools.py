@@ -24,7 +24,7 @@ from services.selector.explain import RESERVOIR_FULL, WINDOW_CLOSED, refused
 from services.selector.keys import short_hash
 from services.selector.pool_state import PoolState
 from services.selector.records import NO_CONTENT, PoolKey, fate_emit, scored_emit
-from services.selector.refusals import refused_emit
+from services.selector.refusals import is_tidy, refused_emit
 from services.selector.released import Released
 from services.selector.settings import SelectorSettings
 
@@ -109,7 +109,7 @@ class PartitionPools:
         if place in self._released:
             if not self._released.chose(place, sample.id):
                 why = refused(WINDOW_CLOSED, value=self._released.release_id(place))
-                yield refused_emit(_finite(record.value or b"", sample), sample.content_hash, why)
+                yield refused_emit(_finite(record.value or b"", sample), sample.id, sample.content_hash, why)
             return
         yield from self._offered(record, sample, place)
 
@@ -129,7 +129,8 @@ class PartitionPools:
         refusal = outcome.refusal
         if refusal is not None and refusal.held.id == sample.id:
             why = refused(RESERVOIR_FULL, value=refusal.key, bound=refusal.bound)
-            yield refused_emit(data, content, why)
+            tidy = is_tidy(sample.model_fields_set, sample.metadata.model_fields_set)
+            yield refused_emit(data, sample.id, content, why, tidy=tidy)
             for sample_id, fate, change in outcome.changes:
                 if change.stands and sample_id == sample.id:
                     yield fate_emit(place, sample_id, fate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from limoflow.stream.types import Emit, Record
@@ -54,6 +55,7 @@ class PoolKey(NamedTuple):
         return self.run_id, self.window
 
 
+@lru_cache(maxsize=1_024)
 def pool_partition(run_id: str) -> int:
     """Return the partition of selector.pool on which all records of a run lie."""
     partitions = topics()[POOL].partitions
@@ -74,7 +76,12 @@ def fate_emit(place: tuple[str, int], sample_id: str, fate: Fate) -> Emit:
 
 def fate_key(place: tuple[str, int], sample_id: str, fate: Fate) -> PoolKey:
     """Return the key of a fate's record: two labels of one content are two statements."""
-    return PoolKey(*place, fate.kind, sample_id, f"{fate.content}:{keyed_hash('label', 0, fate.label) % 2**32:08x}")
+    return PoolKey(*place, fate.kind, sample_id, f"{fate.content}:{_short_label(fate.label)}")
+
+
+@lru_cache(maxsize=1_024)
+def _short_label(label: str) -> str:
+    return f"{keyed_hash('label', 0, label) % 2**32:08x}"
 
 
 def read_fate(key: PoolKey, record: Record) -> Fate:

@@ -35,10 +35,11 @@ class Held(NamedTuple, Generic[Payload]):
 
 
 class Offer(NamedTuple, Generic[Payload]):
-    """The verdict on an offer, and what had to go for it."""
+    """The verdict on an offer, what had to go for it, and the key of what is refused or went, in [0, 1]."""
 
     verdict: Verdict
     displaced: Held[Payload] | None = None
+    key: float = 0.0
 
 
 class Reservoir(Generic[Payload]):
@@ -91,10 +92,10 @@ class Reservoir(Generic[Payload]):
             return Offer(Verdict.ENTERED)
         self._forget_discarded()
         if key >= -self._largest_first[0][0]:
-            return Offer(Verdict.REFUSED)
+            return Offer(Verdict.REFUSED, key=fraction(key))
         self._held[sample_id] = arrival
-        _, evicted = heapq.heapreplace(self._largest_first, (-key, sample_id))
-        return Offer(Verdict.ENTERED, self._held.pop(evicted))
+        largest, evicted = heapq.heapreplace(self._largest_first, (-key, sample_id))
+        return Offer(Verdict.ENTERED, self._held.pop(evicted), fraction(-largest))
 
     def discard(self, sample_id: str, version: str) -> None:
         """Take out an id, if it is held in that version."""

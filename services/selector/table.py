@@ -1,8 +1,8 @@
 """A window's pool, and what each rule leaves of it.
 
-Rules in order, each sample being refused by the first that refuses it: no score, a hard threshold, an embedding of
-another space (or none, where the strategy compares embeddings), exact duplicate, near duplicate, repeat of an earlier
-release, match-fluency, quota, diversity.
+Rules in order, each sample being refused by the first that refuses it: an invalid score, no score, a hard threshold,
+an embedding of another space (or none, where the strategy compares embeddings), exact duplicate, near duplicate, repeat
+of an earlier release, match-fluency, quota, diversity.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.sample import Filtering
 from services.selector import explain
 from services.selector.allocation import allocate_strata
 from services.selector.candidate import MATCH_PART, Candidate, VectorSpace, stratum_name
-from services.selector.combine import finite_parts, rounded
+from services.selector.combine import finite_parts, invalid_part, rounded
 from services.selector.diversity import Pick, Selection, choose_diverse, whole_number_vectors
 from services.selector.duplicates import exact_duplicates, near_duplicates, shingles_of
 from services.selector.match import MatchFluency, match_fluency
@@ -40,9 +40,11 @@ class Table:
         self.corpus = Corpus.of((candidate.instruction, candidate.response) for candidate in pool)
         self.prints = [fingerprint(candidate.instruction, candidate.response) for candidate in pool]
         self.match: MatchFluency = match_fluency(pool, self.corpus, self.prints, run.models, run.spec.seed)
-        self.parts = [self._parts_of(index) for index in range(len(pool))]
+        self.parts = self._parts()
         self.scores = final_scores(self.parts, run.spec.score.weights, run.spec.score.combine)
-        self.refusals: dict[int, Filtering] = {}
+        self.strata = [stratum_name(*candidate.stratum) for candidate in pool]
+        self.refusals: dict[int, explain.Refused] = {}
+        self._order = sorted(range(len(pool)), key=lambda index: (-(self.scores[index] or 0.0), index))
         self.quotas: dict[tuple[str, str], int] = {}
         self.novelty: dict[str, object] = (
             {} if earlier is None else {"version": earlier.version, "released": len(earlier)}
@@ -70,8 +72,7 @@ class Table:
 
     def order(self) -> list[int]:
         """Return what is not refused, from the best down: by score, equal scores by id."""
-        left = (index for index in range(len(self.pool)) if index not in self.refusals)
-        return sorted(left, key=lambda index: (-(self.scores[index] or 0.0), index))
+        return [index for index in self._order if index not in self.refusals]
 
     def chosen(self, rank: int, pick: Pick) -> Filtering:
         """Return why a sample was chosen."""
@@ -79,7 +80,7 @@ class Table:
         return Filtering(
             selected=True,
             reason=explain.FILLED if pick.filled else explain.CHOSEN,
-            stratum=stratum_name(*self.pool[pick.index].stratum),
+            stratum=self.strata[pick.index],
             rank=rank,
             score=self.scores[pick.index],
             score_parts=self.parts[pick.index],
@@ -89,11 +90,15 @@ class Table:
             bound=self.rules.diversity.max_cosine if self.strategy is None else None,
         )
 
-    def _parts_of(self, index: int) -> dict[str, float]:
-        parts = dict(self.pool[index].parts)
-        if MATCH_PART in self.run.spec.score.names():
-            parts[MATCH_PART] = float(self.match.ranks[index])
-        return finite_parts(parts)
+    def _parts(self) -> list[dict[str, float]]:
+        matched = MATCH_PART in self.run.spec.score.names()
+        ranks = self.match.ranks.tolist()
+        return [
+            {}
+            if invalid_part(candidate.parts) is not None
+            else finite_parts({**candidate.parts, MATCH_PART: rank} if matched else candidate.parts)
+            for candidate, rank in zip(self.pool, ranks, strict=True)
+        ]
 
     def _refuse(
         self,
@@ -106,7 +111,7 @@ class Table:
     ) -> None:
         self.refusals[index] = explain.refused(
             reason,
-            stratum=stratum_name(*self.pool[index].stratum),
+            stratum=self.strata[index],
             value=value,
             bound=bound,
             nearest=None if nearest is None else self.pool[nearest].id,
@@ -117,7 +122,10 @@ class Table:
 
     def _refuse_unscored(self) -> None:
         for index, score in enumerate(self.scores):
-            if score is None:
+            invalid = invalid_part(self.pool[index].parts)
+            if invalid is not None:
+                self._refuse(index, explain.INVALID_SCORE, invalid, "0 to 1")
+            elif score is None:
                 self._refuse(index, explain.UNSCORED, bound=", ".join(sorted(self.run.spec.score.weights)))
 
     def _refuse_outside_thresholds(self) -> None:
@@ -171,14 +179,16 @@ class Table:
             max_jaccard=rule.max_jaccard,
         )
         for place, repeat in found.items():
-            self._refuse(order[place], explain.ALREADY_RELEASED[repeat.measure], repeat.known.value, repeat.bound)
-            self.refusals[order[place]].nearest = repeat.known.id
+            index = order[place]
+            self._refuse(index, explain.ALREADY_RELEASED[repeat.measure], repeat.known.value, repeat.bound)
+            self.refusals[index] = self.refusals[index]._replace(nearest=repeat.known.id)
 
     def _refuse_low_match(self) -> None:
         if not self.match.ranked:
             return
+        ranks = self.match.ranks.tolist()
         for index in self.order():
-            rank = float(self.match.ranks[index])
+            rank = ranks[index]
             if rank < self.rules.minimum_match:
                 self._refuse(index, explain.LOW_MATCH, rank, self.rules.minimum_match)
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
-# The first alternative is a special case of the last: most texts are mostly that, and it matches faster.
-_TOKEN = re.compile(rf"[a-z]+(?![^\W\d{_CJK}])|\d+(?:[.,]\d+)*|[^\s\w]|[{_CJK}]|[^\W\d{_CJK}]+")
+_TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[^\s\w]|[{_CJK}]|[^\W\d{_CJK}]+")
+# The same for ASCII in lower case, and faster.
+_ASCII_TOKEN = re.compile(r"[a-z]+|[0-9]+(?:[.,][0-9]+)*|[^\s\w]")
 _CJK_CHARACTER = re.compile(rf"[{_CJK}]")
 _LETTER = re.compile(r"[^\W\d_]")
 _CJK_SHARE = 0.3
@@ -36,13 +37,16 @@ def fingerprint(instruction: str, response: str) -> bytes:
 
 def words(text: str) -> list[str]:
     """Return the tokens of a text: words, whole numbers, CJK characters, single marks; lower case."""
-    return _TOKEN.findall(_compatible(text).lower())
+    lower = _compatible(text).lower()
+    return (_ASCII_TOKEN if lower.isascii() else _TOKEN).findall(lower)
 
 
 def language_of(text: str, stated: str | None) -> str:
     """Return the stated language's primary tag, else `zh` for a text of CJK characters and `en` for others."""
     if stated:
         return stated.replace("_", "-").split("-")[0].lower()
+    if text.isascii():
+        return "en"
     characters = len(_CJK_CHARACTER.findall(text))
     return "zh" if characters and characters >= _CJK_SHARE * len(_LETTER.findall(text)) else "en"
 

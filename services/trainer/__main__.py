@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from limoflow.service import ServiceContext, serve_tasks
+from limoflow.settings import from_environment
 from limoflow.stream.types import Task
 from models.catalog import ModelCatalog
 from schemas.release import Release
@@ -18,7 +19,7 @@ def build(context: ServiceContext) -> Sequence[Task]:
         context.metrics.trained(step.loss, step.tokens)
 
     catalog = ModelCatalog(context.settings.home)
-    return [task(TrainerSettings(), context.transport.reader, on_step=stepped, base_path=catalog.path)]
+    return [task(from_environment(TrainerSettings), context.transport.reader, on_step=stepped, base_path=catalog.path)]
 
 
 if __name__ == "__main__":

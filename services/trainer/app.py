@@ -8,10 +8,12 @@ from pathlib import Path
 from limoflow.release_rows import RowPatience
 from limoflow.stream.dead_letters import dead_letter
 from limoflow.stream.types import Emit, LogReader, Record
+from services.trainer.job import Step
+from services.trainer.record import record_rewards
 from services.trainer.settings import TrainerSettings
 from services.trainer.task import OnStep, TrainerTask
 
-__all__ = ["TrainerSettings", "task"]
+__all__ = ["Step", "TrainerSettings", "record_rewards", "task"]
 
 
 def task(

@@ -12,6 +12,7 @@ import torch
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
 from services.trainer.job import replace_file
+from services.trainer.rewards import Rewards
 
 
 @dataclass(slots=True)
@@ -26,11 +27,14 @@ class Progress:
         Answer tokens learnt from, repeats included.
     losses : list of float
         Mean loss of each step, nats per answer token.
+    rewards : list
+        Of each row, at each point at which they were recorded.
     """
 
     step: int = 0
     tokens: int = 0
     losses: list[float] = field(default_factory=list)
+    rewards: list[Rewards] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Trainable:
             "step": progress.step,
             "tokens": progress.tokens,
             "losses": progress.losses,
+            "rewards": progress.rewards,
         }
         content = io.BytesIO()
         torch.save(state, content)
@@ -72,4 +77,4 @@ class Trainable:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["random"])
-        return Progress(state["step"], state["tokens"], state["losses"])
+        return Progress(state["step"], state["tokens"], state["losses"], state["rewards"])

@@ -29,7 +29,8 @@ from schemas.base import canonical_json
 from schemas.run import Train
 from services.trainer.batches import Batch, Encoded, batches, encode
 from services.trainer.checkpoint import Progress, Trainable
-from services.trainer.job import Job, Step, replace_file
+from services.trainer.job import REWARDS, Job, Step, replace_file
+from services.trainer.rewards import answer_rewards, reward_steps, rewards_file
 
 WARM_UP = 0.05
 MAX_NORM = 1.0
@@ -52,7 +53,7 @@ def fit(job: Job, progress: Callable[[Step], None]) -> Path:
     Returns
     -------
     Path
-        The folder with adapter_model.safetensors, adapter_config.json and loss.json.
+        The folder with adapter_model.safetensors, adapter_config.json, loss.json and, where asked for, rewards.jsonl.
 
     Raises
     ------
@@ -67,17 +68,19 @@ def fit(job: Job, progress: Callable[[Step], None]) -> Path:
         return Path(job.folder)
     with _alone(job), _reproducible(job):
         tokenizer, model = _load(job)
-        rows = [encode(tokenizer, row, job.settings.max_length) for row in job.rows()]
-        if not rows:
+        texts = job.rows()
+        if not texts:
             raise TrainingError(f"release {job.release_id} has no rows to train on")
+        rows = [encode(tokenizer, row, job.settings.max_length) for row in texts]
         done = _train(job, model, rows, _padding(tokenizer), progress)
-        return _publish(job, model, done, len(rows))
+        return _publish(job, model, done, texts)
 
 
 def _train(job: Job, model: Any, rows: list[Encoded], padding: int, progress: Callable[[Step], None]) -> Progress:
     train = job.settings
     steps = train.epochs * math.ceil(len(rows) / train.batch_size)
     trainable = _trainable(model, train, steps)
+    recorded = reward_steps(steps, train.rewards)
     done = trainable.resume(job.checkpoint)
     model.train()
     for batch in batches(rows, train.batch_size, train.epochs, job.seed, padding, skip=done.step):
@@ -90,6 +93,8 @@ def _train(job: Job, model: Any, rows: list[Encoded], padding: int, progress: Ca
                 f"release {job.release_id}: the loss of step {done.step} of {steps} is {loss}; "
                 f"lower train.learning_rate (it is {train.learning_rate:g})"
             )
+        if done.step in recorded:
+            done.rewards.append(answer_rewards(model, rows, padding, train.batch_size))
         if done.step % train.checkpoint_steps == 0 and done.step < steps:
             trainable.save(job.checkpoint, done)
         progress(Step(done.step, steps, loss, batch.answer_tokens))
@@ -138,7 +143,7 @@ def _padding(tokenizer: Any) -> int:
     return chosen if chosen is not None else 0
 
 
-def _publish(job: Job, model: Any, done: Progress, rows: int) -> Path:
+def _publish(job: Job, model: Any, done: Progress, rows: list[dict[str, Any]]) -> Path:
     partial, place = Path(job.work) / "adapter", Path(job.folder)
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -151,8 +156,10 @@ def _publish(job: Job, model: Any, done: Progress, rows: int) -> Path:
     config["target_modules"] = sorted(config["target_modules"])
     replace_file(partial / ADAPTER_CONFIG, orjson.dumps(config, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2))
     losses = [{"step": index, "loss": loss} for index, loss in enumerate(done.losses, 1)]
-    record = {"model_id": job.model_id, "release_id": job.release_id, "rows": rows, "steps": done.step}
+    record = {"model_id": job.model_id, "release_id": job.release_id, "rows": len(rows), "steps": done.step}
     replace_file(partial / LOSS_RECORD, canonical_json({**record, "tokens": done.tokens, "losses": losses}))
+    if done.rewards:
+        replace_file(partial / REWARDS, rewards_file(rows, done.rewards))
     for path in partial.iterdir():
         _sync(path)
     _sync(partial)

@@ -20,6 +20,7 @@ from schemas.sample import Sample
 
 RECIPE = "lora-1"
 CONFIG = "config.json"
+REWARDS = "rewards.jsonl"
 IDENTITY = (CONFIG, "tokenizer*", "vocab.*", "merges.txt", "*.model", "chat_template*", "*.safetensors", "*.bin")
 
 
@@ -83,7 +84,7 @@ class Job:
         return cls(**orjson.loads(path.read_bytes()))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the rows: `instruction`, `response` and, for chats, the `earlier` turns."""
+        """Return the rows: `id`, `content_hash`, `instruction`, `response` and, for chats, the `earlier` turns."""
         return [orjson.loads(line) for line in self.rows_file.read_bytes().splitlines()]
 
 
@@ -173,4 +174,10 @@ def _identifying(base: Path) -> Iterator[Path]:
 
 def _row(sample: Sample) -> dict[str, Any]:
     earlier = [{"role": turn.role, "content": turn.content} for turn in earlier_turns(sample)]
-    return {"instruction": sample.instruction, "response": sample.response, "earlier": earlier}
+    return {
+        "id": sample.id,
+        "content_hash": sample.content_hash,
+        "instruction": sample.instruction,
+        "response": sample.response,
+        "earlier": earlier,
+    }

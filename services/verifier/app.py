@@ -10,6 +10,7 @@ from limoflow.inference.chat_types import Chat
 from limoflow.inference.endpoint import chat_client
 from limoflow.inference.types import ScoringModels
 from limoflow.plugins import operators
+from limoflow.settings import from_environment
 from schemas.run import Chat as Endpoint
 from services.verifier.checks import GROUP, OWN
 from services.verifier.handler import Verifier
@@ -34,7 +35,7 @@ def layer(
         Called with the model and whether it answered an item of known verdict rightly.
     """
     offered: dict[str, Any] = {
-        "settings": settings or VerifierSettings(),
+        "settings": settings or from_environment(VerifierSettings),
         "chat": chat or chat_client,
         "models": models,
         "on_canary": on_canary,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import struct
@@ -24,11 +25,15 @@ from limoflow.stack.triton import ServedModels, TritonServer
 from models.build import BuildSettings, build_embedded_model
 from models.catalog import ModelCatalog, model_name
 from models.repository import TEMPLATES, prepare
+from schemas.run import IfdScore
+from services.scorer.ifd import difficulty
+from tests.support.published_ifd import Published, cherry, own_rule, superfiltering
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("LIMOFLOW_TRITON_VENV") or REPOSITORY / ".venv-triton")
 HANG_GUARD_S = 120.0
-TINY = BuildSettings(vocabulary=500, hidden=32, heads=2, intermediate=64, steps=10, rows=4, block=192, context=256)
+LENGTH = 256
+TINY = BuildSettings(vocabulary=500, hidden=32, heads=2, intermediate=64, steps=10, rows=4, block=192, context=LENGTH)
 
 pytestmark = [
     pytest.mark.triton,
@@ -146,6 +151,46 @@ async def test_the_models_in_this_process_give_the_same_losses(
     for left, right in zip(here, there, strict=True):
         assert left.loss_conditioned == pytest.approx(right.loss_conditioned, rel=1e-5)
         assert left.loss_direct == pytest.approx(right.loss_direct, rel=1e-5)
+
+
+@pytest.mark.parametrize("layout", ["alpaca", "plain", "alpaca:cherry", "vicuna:cherry", "plain:superfiltering"])
+async def test_the_server_gives_the_published_ratios_in_any_company(
+    models: TritonModels, served: Served, tmp_path_factory: pytest.TempPathFactory, layout: str
+) -> None:
+    home = next(path for path in tmp_path_factory.getbasetemp().glob("triton*") if (path / "models").is_dir())
+    code = Published(ModelCatalog(home).path(served.names[0]))
+    template, _, parity = layout.partition(":")
+    rule = {"": own_rule, "cherry": cherry, "superfiltering": superfiltering}[parity]
+    pairs = [*corpus(4), ("question", ""), ("Repeat. " * 200, "again"), ("Repeat.", "again and " * 200)]
+    found = await asyncio.gather(*(models.likelihood(served.names[0], *pair, layout) for pair in pairs))
+    alone = [await models.likelihood(served.names[0], *pair, layout) for pair in pairs]
+    assert [bits(one) for one in found] == [bits(one) for one in alone]
+    for pair, answer in zip(pairs, found, strict=True):
+        expected = rule(code, template, *pair, LENGTH)
+        wanted = IfdScore(definition="perplexity_ratio" if parity == "superfiltering" else "loss_ratio")
+        figures = difficulty(answer, wanted.definition)
+        assert (figures.ratio is None) == math.isnan(expected) == bool(figures.reason)
+        if figures.ratio is not None:
+            assert figures.ratio == pytest.approx(expected, abs=1e-4)
+
+
+async def test_layouts_labels_and_an_unknown_layout_share_a_batch(models: TritonModels, served: Served) -> None:
+    pair = corpus(1)[0]
+    name = served.names[0]
+    plain, default, labels, unknown = await asyncio.gather(
+        models.likelihood(name, *pair, "plain"),
+        models.likelihood(name, *pair),
+        models.labels(name, "Score: "),
+        models.likelihood(name, *pair, "nonsense"),
+        return_exceptions=True,
+    )
+    assert default == await models.likelihood(name, *pair, "alpaca") != plain
+    unnamed = await models._ask(name, {"INSTRUCTION": [pair[0]], "RESPONSE": [pair[1]]})
+    assert float(unnamed.as_numpy("NLL_CONDITIONED")[0, 0]) == default.loss_conditioned
+    assert isinstance(labels, tuple)
+    assert 0.0 < sum(np.exp(labels)) <= 1.0
+    assert isinstance(unknown, ModelRequestError)
+    assert "nonsense" in str(unknown)
 
 
 async def test_a_request_that_cannot_be_served_spares_its_neighbours(models: TritonModels, served: Served) -> None:

@@ -16,11 +16,12 @@ _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 }  # fmt: skip
 
 
-def mutants(source: str) -> Iterator[str]:
-    """Yield every source that differs in one operator: another in its place, or only its left operand."""
+def mutants(source: str, function: str) -> Iterator[str]:
+    """Yield every source in which one operator of a function is another, or only its left operand is left."""
     tree = ast.parse(source)
+    inside = {id(node) for each in tree.body if getattr(each, "name", None) == function for node in ast.walk(each)}
     for place, node in enumerate(ast.walk(tree)):
-        if isinstance(node, ast.BinOp | ast.BoolOp | ast.Compare | ast.UnaryOp):
+        if id(node) in inside and isinstance(node, ast.BinOp | ast.BoolOp | ast.Compare | ast.UnaryOp):
             for change in (_swapped, _dropped):
                 copied = copy.deepcopy(tree)
                 target = list(ast.walk(copied))[place]
@@ -28,9 +29,9 @@ def mutants(source: str) -> Iterator[str]:
                     yield ast.unparse(ast.fix_missing_locations(copied))
 
 
-def sampled(source: str, number: int, seed: str) -> list[str]:
+def sampled(source: str, function: str, number: int, seed: str) -> list[str]:
     """Return some of them, the same for the same seed."""
-    found = sorted(set(mutants(source)))
+    found = sorted(set(mutants(source, function)))
     return random.Random(seed).sample(found, min(number, len(found)))
 
 

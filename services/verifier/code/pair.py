@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,7 +51,8 @@ def tests_of(chunks: Sequence[str], entry_point: str | None, prompt: Prompt | No
     Raises
     ------
     Unparsed
-        When they are no Python, test nothing (`no_tests`), or name nothing of the program (`tests_name_nothing`).
+        When they are no Python, test nothing (`no_tests`), name nothing of the program (`tests_name_nothing`), or would
+        let a name that only the program can give judge what its entry point returns (`tests_ask_the_program`).
     """
     trees = [parsed(chunk.replace("\r\n", "\n")) for chunk in chunks]
     nodes = [node for tree in trees for node in ast.walk(tree)]
@@ -68,10 +69,36 @@ def tests_of(chunks: Sequence[str], entry_point: str | None, prompt: Prompt | No
     wanted = free - given - set(modules) | ({entry_point} if entry_point else set())
     if not wanted:
         raise Unparsed("tests_name_nothing", "no name of the program is used; reference.entry_point is needed")
+    judge = _judge(nodes, wanted, {entry_point, *(_candidate(nodes) if check else ())}) if entry_point else None
+    if judge is not None:
+        raise Unparsed(
+            "tests_ask_the_program", f"{judge} is the program's own, and is to judge {entry_point}'s results"
+        )
     setup = (*(f"import {name}" for name in modules), *([prompt.helpers] if prompt else []))
     return Tests(
         tuple(chunk.replace("\r\n", "\n") for chunk in chunks), setup, tuple(sorted(wanted)), check, entry_point
     )
+
+
+def _candidate(nodes: Sequence[ast.AST]) -> list[str]:
+    checks = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name == "check"]
+    return [argument.arg for node in checks for argument in node.args.args[:1]]
+
+
+def _judge(nodes: Sequence[ast.AST], wanted: set[str], tested: Collection[str | None]) -> str | None:
+    """Return a name of the program's, not a tested one, that is called with a tested one's result (np.allclose)."""
+    for node in nodes:
+        if isinstance(node, ast.Call) and (root := _root(node.func)) in wanted - set(tested):
+            inner = [each for argument in (*node.args, *node.keywords) for each in ast.walk(argument)]
+            if any(isinstance(each, ast.Call) and _root(each.func) in tested for each in inner):
+                return root
+    return None
+
+
+def _root(node: ast.expr) -> str | None:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
 
 
 def _names(node: ast.stmt) -> set[str]:

@@ -9,12 +9,13 @@ from pathlib import Path
 from services.verifier.sandbox.box import Launcher
 from services.verifier.sandbox.bubblewrap import Bubblewrap
 from services.verifier.sandbox.fork_servers import ForkServers
+from services.verifier.sandbox.gvisor import Gvisor
 from services.verifier.sandbox.interface import Sandbox, Unavailable
 from services.verifier.sandbox.probe import holes
 from services.verifier.settings import VerifierSettings
 
 Maker = Callable[[Sequence[Path]], Launcher]
-BACK_ENDS: dict[str, Maker] = {"bubblewrap": Bubblewrap}
+BACK_ENDS: dict[str, Maker] = {"bubblewrap": Bubblewrap, "gvisor": Gvisor}
 
 
 async def best_sandbox(settings: VerifierSettings | None = None) -> Sandbox:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import secrets
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -12,15 +13,22 @@ from pathlib import Path
 from typing import IO
 
 from services.verifier.sandbox.inside.seccomp import outer_filter
-from services.verifier.sandbox.interpreter import BOOT, FLAGS, inside_files, interpreter, library_folder
+from services.verifier.sandbox.interpreter import (
+    BOOT,
+    ENVIRONMENT,
+    FLAGS,
+    INSIDE_UID,
+    PASSWD,
+    beside_usr,
+    inside_files,
+    interpreter,
+    library_folder,
+    links,
+)
 
-_FIRST_UID = 62_000
-_INSIDE_UID = 65_534
-_PASSWD = f"sandbox:x:{_INSIDE_UID}:{_INSIDE_UID}::/tmp:/bin/sh\n".encode()
-_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_FIRST_UID, _UIDS = 61_200, 4_000
+_COUNT = Path("/proc/sys/user/max_user_namespaces")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
-# What programs in /usr link to: Debian's alternatives, and the settings without which a JVM does not start.
-_SETTINGS = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/java-*-openjdk")
 
 
 class Bubblewrap:
@@ -48,13 +56,14 @@ class Bubblewrap:
             raise FileNotFoundError("no Python that everybody may read; install python3 in /usr")
         self._program, self._python, self._extra = program, python, tuple(extra)
 
-    async def start(self, number: int, complaints: IO[bytes]) -> asyncio.subprocess.Process:
+    async def start(self, number: int, complaints: IO[bytes]) -> asyncio.subprocess.Process:  # noqa: ARG002
         """Start a box; see `Launcher`. As root, it belongs to a user of its own, so that limits hold."""
-        data = {**inside_files(), "/etc/passwd": _PASSWD}
+        data = {**inside_files(), "/etc/passwd": PASSWD}
         descriptors = [_in_memory(content) for content in data.values()]
         seccomp = _in_memory(outer_filter(platform.machine()))
         places = dict(zip(data, descriptors, strict=True))
-        uid = _FIRST_UID + number if os.geteuid() == 0 else None
+        # Kernels before 5.14 count processes by user over all boxes, those of other services too.
+        uid = _FIRST_UID + secrets.randbelow(_UIDS) if os.geteuid() == 0 else None
         try:
             return await asyncio.create_subprocess_exec(
                 self._program,
@@ -81,10 +90,13 @@ class Bubblewrap:
         library = library_folder(self._python)
         shown = [folder for folder in (library, *self._extra) if folder is not None]
         return [
-            *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
-            *("--uid", str(_INSIDE_UID), "--gid", str(_INSIDE_UID), "--hostname", "sandbox"),
+            # The fork server leaves the network itself: gVisor's kernel refuses what bwrap does to the loopback.
+            *("--unshare-all", "--share-net", "--unshare-user", "--die-with-parent", "--new-session"),
+            # Where the kernel has no such count (gVisor), the filters alone refuse new user namespaces.
+            *(("--disable-userns",) if _COUNT.exists() else ()),
+            *("--uid", str(INSIDE_UID), "--gid", str(INSIDE_UID), "--hostname", "sandbox"),
             *("--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--seccomp", str(seccomp)),
-            *("--clearenv", "--setenv", "LANG", "C.UTF-8", "--setenv", "TZ", "UTC", "--setenv", "PYTHONHASHSEED", "0"),
+            *("--clearenv", *(word for pair in ENVIRONMENT.items() for word in ("--setenv", *pair))),
             *_root(),
             *(word for folder in shown for word in ("--ro-bind", str(folder), str(folder))),
             *(word for place, number in data.items() for word in ("--file", str(number), place)),
@@ -95,19 +107,14 @@ class Bubblewrap:
 
 def _root() -> list[str]:
     words = ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dir", "/tmp", "--dir", "/dev/shm"]  # noqa: S108
-    for name in _LINKS:
-        place = Path("/", name)
-        if place.is_symlink():
-            words += ["--symlink", os.readlink(place), str(place)]
-        elif place.is_dir():
-            words += ["--ro-bind", str(place), str(place)]
+    for place, target in links().items():
+        words += ["--symlink", target, str(place)]
+    for place in beside_usr():
+        words += ["--ro-bind", str(place), str(place)]
     for name in _DEVICES:
         words += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     for link, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         words += ["--symlink", f"/proc/self/fd{target}", f"/dev/{link}"]
-    for pattern in _SETTINGS:
-        for place in sorted(Path("/").glob(pattern.lstrip("/"))):
-            words += ["--ro-bind", str(place), str(place)]
     return words
 
 

@@ -81,6 +81,8 @@ class ForkServers:
     async def _discard(self, box: Box) -> None:
         if box in self._all:
             self._all.discard(box)
-            await box.close()
-            self._free.append(box.number)
-            self.replaced += 1
+            try:
+                await box.close()
+            finally:
+                self._free.append(box.number)
+                self.replaced += 1

@@ -13,6 +13,12 @@ ROOT = "/limoflow"
 PACKAGE = "services/verifier/sandbox/inside"
 BOOT = f"import sys; sys.path.insert(0, {ROOT!r}); from services.verifier.sandbox.inside.server import serve; serve()"
 FLAGS = ("-s", "-S", "-B", "-X", "utf8")
+ENVIRONMENT = {"LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
+INSIDE_UID = 65_534
+PASSWD = f"sandbox:x:{INSIDE_UID}:{INSIDE_UID}::/tmp:/bin/sh\n".encode()
+_TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+# What programs in /usr link to: Debian's alternatives, and the settings without which a JVM does not start.
+_SETTINGS = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/java-*-openjdk")
 
 
 def interpreter() -> Path | None:
@@ -40,3 +46,14 @@ def library_folder(python: Path) -> Path | None:
 def inside_files() -> dict[str, bytes]:
     """Return the fork server's modules: their places in the box, and their text."""
     return {f"{ROOT}/{PACKAGE}/{file.name}": file.read_bytes() for file in sorted(_INSIDE.glob("*.py"))}
+
+
+def links() -> dict[Path, str]:
+    """Return the symbolic links into /usr that stand in the machine's root, and where they lead."""
+    return {place: os.readlink(place) for place in (Path("/", name) for name in _TOP) if place.is_symlink()}
+
+
+def beside_usr() -> list[Path]:
+    """Return what must be shown besides /usr: its settings, and the folders of a root that is not merged into it."""
+    folders = [place for place in (Path("/", name) for name in _TOP) if place.is_dir() and not place.is_symlink()]
+    return folders + [place for each in _SETTINGS for place in sorted(Path("/").glob(each.lstrip("/")))]

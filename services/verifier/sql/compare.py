@@ -62,8 +62,8 @@ def _row(row: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _cell(value: Any) -> Any:
-    # Sums of floats depend on the order of their parts; 3 and 3.0 are one number.
-    return float(f"{value:.9g}") if isinstance(value, int | float) and not isinstance(value, bool) else value
+    # Sums of floats depend on the order of their parts; 3 and 3.0 are one number. Whole numbers (keys) are exact.
+    return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
 def _orders(one: list[tuple[Any, ...]], two: list[tuple[Any, ...]]) -> Iterator[tuple[int, ...]]:

@@ -16,8 +16,11 @@ from limoflow.cli import letters, main, place, releases, runs
 from limoflow.errors import LimoflowError
 from limoflow.inference.fakes import FakeModels
 from limoflow.settings import Home
+from limoflow.spec_file import RECIPES
 from limoflow.stream.local import LocalTransport
 from limoflow.wiring import layers, plan
+from schemas.identity import content_hash
+from services.selector.explain import MEANING
 from tests.support.local_flow import LocalFlow, only, planned, rows, write_lake
 
 SPEC = "name: small\nsources: [{path: 'lake/*.jsonl', domain: mathematics}]\nscore: {ifd: null}\nselect: {target: 9}\n"
@@ -130,6 +133,39 @@ def test_layers_work_file_to_file(lake: Path) -> None:
     assert all(why["diversity_contribution"] >= 0.0 for why in other)
     with pytest.raises(LimoflowError, match=r"'k_centre' is unknown; known: .*k_center"):
         invoke(*again, "select.diversity.strategy=k_centre")
+
+
+@pytest.mark.parametrize("recipe", [path.stem for path in sorted(RECIPES.glob("*.yaml"))])
+@pytest.mark.parametrize("copied", [False, True], ids=["named", "copied"])
+def test_every_recipe_goes_from_a_file_to_a_choice(lake: Path, recipe: str, copied: bool) -> None:
+    samples = rows(30)
+    (lake / "in.jsonl").write_text("\n".join(json.dumps(row) for row in samples), encoding="utf-8")
+    for folder in ("model", "records"):
+        (lake / folder).mkdir()
+    (lake / "model" / "config.json").write_text("{}")
+    records = [
+        {"content_hash": content_hash(row["instruction"], row["response"]), "rewards": [0.2, 0.3 + place / 100]}
+        for place, row in enumerate(samples)
+    ]
+    (lake / "records" / "rewards.jsonl").write_text("\n".join(json.dumps(one) for one in records))
+    asked = {"cherry": "score.ifd.model=model", "superfiltering": "score.ifd.model=model"}
+    asked["limr"] = "score.learning.rewards=records/rewards.jsonl"
+    name = recipe
+    if copied:
+        (lake / "mine.yaml").write_text((RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+        name = "mine.yaml"
+    settings = [f"recipe={name}", "select.target=5", *([asked[recipe]] if recipe in asked else [])]
+    (lake / "run.yaml").write_text("name: small\nsources: [{path: 'nowhere/*.jsonl'}]\n")
+    invoke("apply", "score", "in.jsonl", "-o", "s.jsonl", "--run", "run.yaml", *settings)
+    told = invoke("apply", "select", "s.jsonl", "-o", "c.jsonl", "--run", "run.yaml", *settings)
+    assert "5  passed" in told
+    chosen = [json.loads(line)["metadata"]["filtering"] for line in (lake / "c.jsonl").read_text().splitlines()]
+    refused = [
+        json.loads(line)["metadata"]["filtering"] for line in (lake / "c.rejected.jsonl").read_text().splitlines()
+    ]
+    assert len(chosen) + len(refused) == 30
+    assert all(why["score_parts"] and why["score"] is not None for why in chosen)
+    assert all(why["reason"] in MEANING for why in refused)
 
 
 def test_a_line_that_is_no_sample_is_named(lake: Path) -> None:

@@ -75,3 +75,18 @@ def test_switching_a_part_off_survives_the_way_through_the_topic(tmp_path: Path)
     assert again.score.ifd is None
     assert again.select.near_duplicates is None
     assert again.sha256() == spec.sha256()
+
+
+def test_aliases_that_grow_without_bound_are_refused(tmp_path: Path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    for text in ("\n".join(lines), "a: &a [*a]"):
+        (tmp_path / "run.yaml").write_text(text)
+        with pytest.raises(RunSpecError, match=r"run\.yaml"):
+            load_spec(tmp_path / "run.yaml")
+
+
+def test_a_setting_that_is_no_yaml_is_named(tmp_path: Path):
+    (tmp_path / "run.yaml").write_text("name: a\nsources: [{path: x}]\n")
+    with pytest.raises(RunSpecError, match=r"run\.yaml"):
+        load_spec(tmp_path / "run.yaml", ["score.weights={a: 1}b"])

@@ -274,3 +274,10 @@ def test_retry_after_reads_seconds_and_dates(seconds: int, now: int) -> None:
 def test_an_unreadable_retry_after_is_none(value: str) -> None:
     assert retry_after({"retry-after": value}, 0.0) is None
     assert retry_after({}, 0.0) is None
+
+
+async def test_an_answer_without_end_is_a_refused_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limoflow.inference.chat.MAX_ANSWER_BYTES", 1000)
+    async with client(Endpoint(says_bytes(b"x" * 1001))) as chat:
+        with pytest.raises(ChatRequestError, match="longer than 1000 bytes"):
+            await chat.complete(QUESTION)

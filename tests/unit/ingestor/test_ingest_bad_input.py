@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from limoflow.stream.dead_letters import read_dead_letter
 from schemas.identity import source_id
 from schemas.run import Run, RunSpec
+from services.ingestor import formats
 from services.ingestor.preflight import check_sources
+from services.ingestor.sources import Unit
 from tests.unit.ingestor.ingest_log import Clock, Log, Worker
 
 FIELDS = {"instruction": "question", "response": "answer", "reference.answer": "gold"}
@@ -166,3 +169,17 @@ def test_a_run_that_cannot_be_read_is_a_dead_letter(tmp_path: Path) -> None:
     unknown = make_run({"path": "x", "kind": "carrier-pigeon"})
     (letter,) = worker.announce(unknown)
     assert b"carrier-pigeon" in dict(letter.headers)["dlq_error"]
+
+
+def test_a_csv_line_without_end_is_one_broken_row(monkeypatch):
+    monkeypatch.setattr(formats, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(formats, "_SKIP_BYTES", 10)
+    data = b"instruction,response\na,b\n" + b"x" * 5000 + b",y\nc,d\n"
+    found = list(formats.reader_of("a.csv")(io.BytesIO(data), Unit("a.csv", "a.csv", len(data)), 0, 0))
+    assert [row.value for row in found] == [
+        {"instruction": "a", "response": "b"},
+        None,
+        {"instruction": "c", "response": "d"},
+    ]
+    assert "longer than 100" in str(found[1].error)
+    assert len(found[1].original) <= 100

@@ -78,6 +78,13 @@ def test_likelihoods_do_not_depend_on_the_batch(causal: LikelihoodModel, split: 
         assert [bits(answer) for answer in together] == [alone[index] for index in part]
 
 
+def test_workers_give_the_bits_of_one_thread(causal: LikelihoodModel, causal_folder: Path) -> None:
+    expected = [bits(answer) for answer in causal.score(PAIRS)]
+    together = LikelihoodModel(causal_folder, workers=3)
+    for _ in range(3):
+        assert [bits(answer) for answer in together.score(PAIRS)] == expected
+
+
 @given(st.lists(st.lists(st.integers(3, 50), max_size=70), max_size=40), st.integers(1, 9), st.integers(1, 33))
 def test_every_sequence_stands_once_in_a_pass_of_the_shape_of_its_length(
     sequences: list[list[int]], rows: int, bucket: int

@@ -6,19 +6,17 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
 from limoflow.errors import UsageError
 from models.layout import Layout
 from models.likelihood import LikelihoodModel
 from models.prompts import TEMPLATES
+from tests.support.published_ifd import Published, cherry, superfiltering
 
 from .conftest import tiny_corpus
 
-MARKERS = {"alpaca": ("### Response:", 4), "wizard": ("### Response:", 4), "vicuna": ("ASSISTANT:", 6)}
 LENGTH = 192
 PAIRS = [
     *tiny_corpus(12),
@@ -29,53 +27,6 @@ PAIRS = [
     ("Ann has 3 apples", "\n\n 7"),
     ("yes", "yes yes"),
 ]
-
-
-class Published:
-    """The model and tokenizer as a published script holds them."""
-
-    def __init__(self, folder: Path) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        self.model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
-
-    def token_losses(self, ids: list[int]) -> list[float]:
-        """Loss of ids[1], ids[2], ... each given all before it."""
-        with torch.inference_mode():
-            logits = self.model(input_ids=torch.tensor([ids])).logits[0]
-        logs = torch.log_softmax(logits, dim=1)
-        return [-float(logs[place, token]) for place, token in enumerate(ids[1:])]
-
-    def span(self, text: str, answer: str, length: int) -> tuple[int, list[float]]:
-        ids = self.tokenizer.encode(text)[:length]
-        start = len(self.tokenizer.encode(text[: text.rfind(answer)]))
-        losses = self.token_losses(ids)[max(0, start - 1) :] if ids else []
-        return len(ids) - start, losses
-
-
-def cherry(code: Published, template: str, instruction: str, answer: str) -> float:
-    marker, allowance = MARKERS[template]
-    prompt = TEMPLATES[template](instruction)
-    asked = len(code.tokenizer.encode(prompt)[:LENGTH])
-    if LENGTH - asked <= 0 or not answer:
-        return math.nan
-    direct, losses_direct = code.span(marker + answer, answer, LENGTH - asked + allowance)
-    conditioned, losses = code.span(prompt + answer, answer, LENGTH)
-    if direct <= 0 or conditioned <= 0 or asked + direct > LENGTH:
-        return math.nan
-    return (sum(losses) / len(losses)) / (sum(losses_direct) / len(losses_direct))
-
-
-def superfiltering(code: Published, template: str, instruction: str, answer: str) -> float:
-    prompt = TEMPLATES[template](instruction)
-    asked = len(code.tokenizer.encode(prompt)[:LENGTH])
-    _, losses = code.span(prompt + answer, answer, LENGTH)
-    direct_ids = code.tokenizer.encode(answer)[: LENGTH - asked + 1]
-    losses_direct = code.token_losses(direct_ids) if len(direct_ids) > 1 else []
-    if not losses or not losses_direct or not answer:
-        return math.nan
-    return math.exp(sum(losses) / len(losses) - sum(losses_direct) / len(losses_direct))
 
 
 @pytest.fixture(scope="module", params=["bos", "no_bos"])
@@ -104,13 +55,13 @@ def folder(request: pytest.FixtureRequest, causal_folder: Path, tmp_path_factory
 def test_parity_with_the_published_definition(
     folder: Path,
     layout: str,
-    published: Callable[[Published, str, str, str], float],
+    published: Callable[[Published, str, str, str, int], float],
     ratio: Callable[[float, float], float],
 ) -> None:
     model, code = LikelihoodModel(folder), Published(folder)
     assert model.context == LENGTH
     found = model.score(PAIRS, layout)
-    expected = [published(code, layout.split(":", maxsplit=1)[0], *pair) for pair in PAIRS]
+    expected = [published(code, layout.split(":", maxsplit=1)[0], *pair, LENGTH) for pair in PAIRS]
     skipped = [math.isnan(value) for value in expected]
     assert 2 <= sum(skipped) < len(PAIRS) - 8
     for answer, value in zip(found, expected, strict=True):

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import pytest
 
 from limoflow.errors import UsageError
-from limoflow.observe.health import HealthServer
+from limoflow.observe.health import MAX_CONNECTIONS, HealthServer
 from limoflow.observe.metrics import Metrics
+from limoflow.stack.readiness import answers_http
 
 
 @dataclass
@@ -113,3 +114,14 @@ def test_an_address_in_use_is_named_with_what_to_do():
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=rf"127\.0\.0\.1:{port}.*LIMOFLOW_HTTP_PORT"):
             HealthServer("127.0.0.1", port, lambda: (True, "ok"), Metrics().registry)
+
+
+def test_idle_connections_are_bounded_and_give_their_places_back(service: Service) -> None:
+    idle = [socket.create_connection(("127.0.0.1", service.server.port), 10) for _ in range(MAX_CONNECTIONS)]
+    with socket.create_connection(("127.0.0.1", service.server.port), 10) as refused:
+        assert refused.recv(1) == b""
+    for connection in idle:
+        connection.close()
+    deadline = time.monotonic() + 30
+    while not answers_http(service.server.port, "/healthz"):
+        assert time.monotonic() < deadline

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from limoflow.errors import UsageError
-from limoflow.observe.logs import MASK, configure_logs, context, redacted
+from limoflow.observe.logs import configure_logs, context
+from limoflow.redaction import MASK, redacted
 
 ENVIRONMENT = {
     "LIMOFLOW_KAFKA_SASL_PASSWORD": "hunter2-hunter2",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limoflow.errors import ChatRequestError, DependencyUnavailable
+from limoflow.errors import ChatRequestError, DependencyUnavailable, UsageError
 from limoflow.inference.fakes import FakeChat, FakeModels
 from limoflow.plugins import load_operator, operators
 from schemas.run import Run, RunSpec
@@ -18,7 +19,7 @@ from schemas.sample import Sample
 from services.scorer.app import layer
 from services.scorer.deita import complexity_prompt, expectation
 from services.scorer.depth import chain
-from services.scorer.learning import learning_potential
+from services.scorer.learning import learning_potential, read_rewards
 from services.scorer.lexical import detail, distinct, mtld
 from services.scorer.pass_rate import final_answer, pass_at_k, same_answer
 from services.scorer.score import GROUP, OWN, About
@@ -222,3 +223,44 @@ def test_a_reward_out_of_range_is_refused_by_name(bad: float) -> None:
         learning_potential({"a": [bad, 0.5]})
     with pytest.raises(ValueError, match="checkpoints"):
         learning_potential({"a": [0.5], "b": [0.5, 0.5]})
+
+
+def records_in(folder: Path, *lines: object) -> Path:
+    path = folder / "told.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    return path
+
+
+async def test_the_learning_potential_of_a_text_is_looked_up_by_its_content(tmp_path: Path) -> None:
+    known = {sample_of().content_hash: [0.2, 0.6], "other": [0.4, 0.8], "far": [1.0, 1.0]}
+    records_in(tmp_path, *({"content_hash": text, "rewards": line} for text, line in known.items()))
+    made = layer(FakeModels(), rewards=tmp_path)
+    run = run_of({"rewards": "told"}, learning={})
+    (passed,) = (await made.process(sample_of(), run)).passed
+    found = passed.metadata.advanced_assessment
+    expected = learning_potential(known)[sample_of().content_hash]
+    assert (found.learning_potential, found.learning["potential"]) == (expected, expected)
+    unknown = sample_of().model_copy(update={"response": "Another answer."})
+    (passed,) = (await made.process(unknown, run)).passed
+    assert passed.metadata.advanced_assessment.learning_potential is None
+    assert "told" in passed.metadata.advanced_assessment.reasons["learning_potential"]
+    with pytest.raises(DependencyUnavailable, match="absent"):
+        await made.process(sample_of(), run_of({"rewards": "absent"}, learning={}))
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], "no checkpoints"),
+        (["text"], "line 1"),
+        ([{"content_hash": "a", "rewards": [1.5]}], "less than or equal to 1"),
+        ([{"content_hash": "a", "rewards": [math.nan]}], "line 1"),
+        ([{"content_hash": "a", "rewards": ["0.5"]}], "number"),
+        ([{"content_hash": "a", "rewards": [0.5]}, {"content_hash": "b", "rewards": []}], r"\[0, 1\] checkpoints"),
+    ],
+)
+def test_a_file_that_holds_no_records_is_refused_by_line(tmp_path: Path, lines: list[object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        read_rewards(records_in(tmp_path, *lines))
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_rewards(tmp_path / "nowhere.jsonl")

@@ -8,10 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from schemas.run import Run
+from schemas.run import Run, Score
 from services.selector import explain
 from services.selector.candidate import Candidate, VectorSpace, read_candidate
 from services.selector.choose import Closing, Elsewhere, close_window
+from services.selector.ranking import METHODS
 
 SPACE = VectorSpace("e", 8)
 TOPICS = [
@@ -79,6 +80,23 @@ def test_what_has_no_score_never_wins(value: float | None) -> None:
     assert closing.refused["0002"].reason == explain.UNSCORED
     assert list(closing.chosen) == ["0001"]
     assert closing.release.shortfall == 4
+
+
+@pytest.mark.parametrize("combine", METHODS)
+def test_a_score_out_of_range_is_refused_by_name_and_moves_no_ones_rank(combine: str) -> None:
+    pool = [candidate(i) for i in range(1, 8)]
+    run = run_of(diversity={"max_cosine": 1.0})
+    run = run.model_copy(
+        update={"spec": run.spec.model_copy(update={"score": Score(weights={"quality": 1.0}, combine=combine)})}
+    )
+    plain = close(pool, run)
+    for value in (1.5, -0.1, 300.0):
+        closing = close([*pool, candidate(40, parts={"quality": value})], run)
+        why = closing.refused["0040"]
+        assert (why.reason, why.value, why.bound) == (explain.INVALID_SCORE, f"quality: {value:g}", "0 to 1")
+        assert {it: why.score for it, why in closing.chosen.items()} == {
+            it: why.score for it, why in plain.chosen.items()
+        }
 
 
 def test_duplicates_name_the_better_one() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import orjson
+import pytest
 
 from limoflow.errors import PoisonError
 from limoflow.layer import sample_emit
@@ -17,7 +20,7 @@ from services.selector.explain import refused
 from services.selector.merge import Merge
 from services.selector.pools import PartitionPools
 from services.selector.records import PoolKey, pool_partition
-from services.selector.refusals import marked, refused_emit
+from services.selector.refusals import is_tidy, marked, refused_emit
 from services.selector.settings import SelectorSettings
 
 
@@ -81,13 +84,38 @@ def test_what_the_local_pool_refuses_is_rejected_with_key_and_bound_and_counted(
     assert {it.partition for it in emits if it.topic == POOL} == {pool_partition("r")}
 
 
-def test_a_refused_sample_reads_the_same_whether_or_not_the_model_was_built() -> None:
-    sample = Sample.model_validate_json(scored(1, colour="blue", difficulty=None).value)
-    why = refused("outranked", value=0.25, bound=0.5, score_parts={"ifd": 0.1})
-    slow = sample_emit(REJECTED, marked(sample, why), "selector", reason=why.reason)
-    fast = refused_emit(sample.to_bytes(), sample.content_hash, why)
-    assert (fast.topic, fast.key, dict(fast.headers)) == (slow.topic, slow.key, dict(slow.headers))
-    assert orjson.loads(fast.value) == orjson.loads(slow.value)
+OWN = {"run_id": "r", "window": 0, "source_ref": "f:1"}
+DECOY = {"lineage": {"run_id": "decoy", "window": 9, "source_ref": "d"}}
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        {"metadata": {"lineage": OWN}},
+        {"metadata": {"colour": "blue", "difficulty": None, "lineage": {**OWN, "versions": {"scorer": "1"}}}},
+        {"metadata": {"lineage": OWN}, "later": DECOY},
+        {"metadata": {"lineage": OWN, "later": DECOY}},
+        {"metadata": {"lineage": {**OWN, **DECOY}}},
+        {"metadata": {"lineage": {**OWN, "deeper": DECOY}}},
+        {"metadata": {"filtering": {"selected": True, "reason": "once"}, "lineage": OWN}},
+        {"metadata": {"filtering": None, "lineage": OWN}},
+        {"metadata": {"lineage": OWN, "domain": "x"}, "instruction": 'say ,"lineage":{"run_id":"x"}}}'},
+        {"metadata": {"lineage": OWN, '"lineage': DECOY}},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_refused_sample_reads_the_same_whether_or_not_the_model_was_built(
+    whole: dict[str, object], indent: int | None
+) -> None:
+    data = json.dumps({"id": "1", "instruction": "q", "response": "a", **whole}, indent=indent)
+    for text in (data, orjson.dumps(orjson.loads(data)).decode()):
+        sample = Sample.model_validate_json(text)
+        why = refused("outranked", value=0.25, bound=0.5, score_parts={"ifd": 0.1})
+        slow = sample_emit(REJECTED, marked(sample, why.filtering()), "selector", reason=why.reason)
+        tidy = is_tidy(sample.model_fields_set, sample.metadata.model_fields_set)
+        fast = refused_emit(text.encode(), sample.id, sample.content_hash, why, tidy=tidy)
+        assert (fast.topic, fast.key, dict(fast.headers)) == (slow.topic, slow.key, dict(slow.headers))
+        assert orjson.loads(fast.value) == orjson.loads(slow.value)
 
 
 def test_a_repeat_is_passed_on_once() -> None:

@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - a program is easier to read on few lines
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +12,7 @@ import pytest_asyncio
 from schemas.sample import Metadata, Reference, Sample
 from services.verifier.code_tests import CodeTests
 from services.verifier.settings import VerifierSettings
+from tests.support.hostile import TOOLS
 
 TESTS = ["assert add(2, 3) == 5", "assert add(-1, 1) == 0", "assert sorted([add(1, 1), 1]) == [1, 2]"]
 LIAR = """
@@ -66,9 +68,11 @@ def sample(code: str, tests: list[str], entry_point: str | None = "add") -> Samp
     return Sample(id="s", instruction="Do it.", response=code, metadata=Metadata(domain="code", reference=reference))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def check() -> AsyncIterator[CodeTests]:
-    found = CodeTests(VerifierSettings(sandbox_boxes=1))
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=TOOLS)
+async def check(request: pytest.FixtureRequest) -> AsyncIterator[CodeTests]:
+    if shutil.which(TOOLS[request.param]) is None:
+        pytest.skip(f"{TOOLS[request.param]} is not installed")
+    found = CodeTests(VerifierSettings(sandbox=request.param, sandbox_boxes=1))
     probe = await found.check(sample("def add(a, b): return a + b", TESTS), {})
     if probe is not None and probe.reason == "no_sandbox":
         pytest.skip(f"no sandbox here: {probe.evidence}")
@@ -105,6 +109,12 @@ async def test_no_cheat_passes(check: CodeTests, name: str) -> None:
             "assert abs(add(1, 2) - 3) < 1",
         ),
         ("def add(a, b): return 0\ndef poly(*_): return 0", "def poly(x): return x - 3\nassert poly(add(1, 2)) == 0"),
+        ("def add(a, b): return 0\nclass np: allclose = lambda *_: True", "assert np.allclose(add(1, 2), 3)"),
+        (
+            "def add(a, b): return 0\ndef same(*_): return True",
+            "def check(candidate):\n    assert same(candidate(1, 2), 3)",
+        ),
+        ("import itertools\ndef add(a, b): return itertools.count()", "assert 3 in add(1, 2)"),
         ("def add(a, b): return 0\nclass math: isclose = lambda *_: True", "assert math.isclose(add(1, 2), 3)"),
     ],
 )
@@ -136,6 +146,11 @@ async def test_tests_that_could_be_deceived_are_not(check: CodeTests, code: str,
          ["import datetime, decimal\nassert add(0) == [decimal.Decimal('1.1'), datetime.date(2020, 1, 2)]"]),
         ("def add(a): return '\\ud800' + a", ["assert add('é') == '\\ud800é'"]),
         ("def add(a): return a + 1\nif __name__ == '__main__':\n print(add(int(input())))", ["def test_one():\n assert add(1) == 2"]),
+        ("def add(a): return a + 1", ["class TestAdd:\n def setup_method(self): self.two = 2\n"
+         " def test_it(self): assert add(1) == self.two"]),
+        ("def add(a): return a + 1", ["async def test_it(): assert add(1) == 2"]),
+        ("def add(a): return a + 1", ["def test_it(a=1): assert add(a) == 2"]),
+        ("def add(a): return a + 1", ["if add(1) != 2: raise ValueError('no')"]),
     ],
 )  # fmt: skip
 async def test_honest_programs_pass(check: CodeTests, code: str, tests: list[str]) -> None:
@@ -153,10 +168,19 @@ async def test_honest_programs_pass(check: CodeTests, code: str, tests: list[str
         ("def other(a, b): return a", TESTS, "fail", "raises: NameError"),
         ("import numpy_of_nowhere\ndef add(a, b): return a + b", TESTS, "unknown", "missing_module: numpy_of_nowhere"),
         ("def add(a, b):\n while True: pass", TESTS, "timeout", "cpu_limit"),
+        ("def add(a, b): return 0", ["class TestAdd:\n def test_it(self): assert add(1, 2) == 3"], "fail", "assertion"),
+        ("def add(a, b): return 0", ["async def test_it(): assert add(1, 2) == 3"], "fail", "assertion"),
+        ("def add(a, b): return 0", ["def test_it(a): assert add(a, 2) == 3"], "unknown", "value_cannot_cross"),
+        ("def add(a, b): return 0", ["def main():\n assert add(1, 2) == 3\nif __name__ == '__main__': main()"],
+         "unknown", "no_test_ran"),
+        ("def add(a, b): return 0", ["if False: assert add(1, 2) == 3\nadd(1, 2)"], "unknown", "no_test_ran"),
+        ("class T: pass\ndef add(a, b): return T()",
+         ["import unittest\nclass T(unittest.TestCase):\n def test_it(self): self.assertTrue(add(1, 2))"],
+         "unknown", "value_cannot_cross"),
         ("```cobol\nDISPLAY 1\n```", TESTS, "unknown", "language_not_served: cobol"),
         ("```js\nfunction add(a, b) { return a + b }\n```", TESTS, "unknown", "tests_not_served"),
     ],
-)
+)  # fmt: skip
 async def test_what_is_no_pass_says_why(
     check: CodeTests, code: str, tests: list[str], verdict: str, reason: str
 ) -> None:

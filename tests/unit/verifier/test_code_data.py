@@ -44,7 +44,7 @@ async def test_mutants_are_judged_as_by_a_plain_run() -> None:
     check = CodeTests(VerifierSettings())
     differ = []
     for each in samples:
-        for mutant in sampled(each.instruction + each.response, 1, each.id):
+        for mutant in sampled(each.instruction + each.response, each.metadata.reference.entry_point, 1, each.id):
             expected = await plain_verdict(plain, mutant, each)
             found = await check.check(each.model_copy(update={"response": f"```python\n{mutant}\n```"}), {})
             assert found is not None

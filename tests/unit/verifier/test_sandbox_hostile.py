@@ -6,19 +6,16 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from services.verifier.sandbox import Job, Limits, Sandbox, best_sandbox
 from services.verifier.settings import VerifierSettings
-from tests.support.hostile import PROGRAMS, TIGHT, Hostile
+from tests.support.hostile import PROGRAMS, TIGHT, TOOLS, Hostile
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("bwrap") is None, reason="bubblewrap is not installed (apt-get install it)"
-)
-Do = Callable[..., object]
+HANGS = 10.0  # seconds; far more than anything here takes on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +24,13 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-@pytest.fixture(scope="module")
-def sandbox(runner: asyncio.Runner) -> Iterator[Sandbox]:
+@pytest.fixture(scope="module", params=TOOLS)
+def sandbox(runner: asyncio.Runner, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    if shutil.which(TOOLS[request.param]) is None:
+        pytest.skip(f"{TOOLS[request.param]} is not installed")
     os.environ["LIMOFLOW_CANARY"] = "seen"
     try:
-        found = runner.run(best_sandbox(VerifierSettings(sandbox_boxes=1)))
+        found = runner.run(best_sandbox(VerifierSettings(sandbox=request.param, sandbox_boxes=1)))
     finally:
         del os.environ["LIMOFLOW_CANARY"]
     if found.reason is not None:
@@ -50,19 +49,19 @@ def test_a_hostile_program_is_held_and_the_next_run_is_as_ever(
 ) -> None:
     watched = tmp_path / "watched"
     watched.write_text("whole")
-    job = Job(program.command, program.python, program.files, program.stdin, TIGHT)
+    job = Job(program.command, program.python, program.files, program.stdin, program.limits)
     outcome = runner.run(sandbox.run(job))
     shown = (outcome.status, outcome.code, outcome.detail, outcome.stdout[-500:], outcome.stderr[-500:])
     assert outcome.status in program.ends, shown
     assert b"ESCAPED" not in outcome.stdout, shown
-    assert b"HELD" in outcome.stdout or not program.held, shown
-    assert outcome.seconds < TIGHT.wall_seconds + 3, shown
+    assert b"HELD" in outcome.stdout or not program.held or outcome.status != "exited", shown
+    assert outcome.seconds < program.limits.wall_seconds + HANGS, shown
     assert len(outcome.stdout) <= TIGHT.output_bytes
     assert watched.read_text() == "whole"
     began = time.monotonic()
     after = runner.run(sandbox.run(Job(python=_AFTER)))
     assert (after.status, after.stdout) == ("exited", b"42 ['.shm', 'work'] ['main.py'] [] [1, 2]\n"), after
-    assert time.monotonic() - began < 3, "the next run was slowed"
+    assert time.monotonic() - began < HANGS, "the next run was slowed"
 
 
 _AFTER = """

@@ -64,8 +64,9 @@ class StandIn:
     def __next__(self) -> Any:
         return self._special("__next__")
 
-    def __contains__(self, item: Any) -> bool:
-        return any(each is item or each == item for each in self)
+    def __contains__(self, item: object) -> bool:
+        # What goes through every answer there is would have each of them in it.
+        raise self._link.stopped(Untestable(f"what is in an object of class {self._name}"))
 
     def __bool__(self) -> bool:
         raise self._link.stopped(Untestable(f"the truth of an object of class {self._name}"))
@@ -97,12 +98,15 @@ class Link:
     ----------
     trouble : BaseException or None
         What ended the tests' belief in the program, even where the tests caught it.
+    used : bool
+        Whether anything but its loading was asked of the program.
     """
 
     def __init__(self) -> None:
         self.peer = Peer(self._serve, self._stand_in, _number)
         self._exceptions: dict[str, type[BaseException]] = {}
         self.trouble: BaseException | None = None
+        self.used = False
 
     def stopped(self, error: BaseException) -> BaseException:
         """Keep what must not be forgotten, and return it."""
@@ -148,6 +152,7 @@ class Link:
             raise self.stopped(ProgramEnded(str(error))) from error
 
     def _answered(self, request: list[Any]) -> list[Any]:
+        self.used |= request[0] != "load"
         try:
             kind, *rest = self.peer.ask(request)
         except (Ended, CannotCross, ValueError, TypeError) as error:

@@ -5,26 +5,39 @@ What it says goes to its own standard output, which the program does not have, b
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import builtins
+import inspect
 import io
 import json
 import sys
 import traceback
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from services.verifier.code.inside.stand_ins import Link, ProgramEnded, Untestable
 
 _MOST_TOLD = 600
+_REACHED = "_limoflow_reached"
 
 
 class Names(dict[str, Any]):
-    """The names of the tests; those that only the program can know are asked of it."""
+    """The names of the tests; those that only the program can know are asked of it.
+
+    Attributes
+    ----------
+    reached : int
+        Assertions that were come to, and test cases of unittest that were run.
+    """
 
     def __init__(self, link: Link, wanted: list[str]) -> None:
         super().__init__(__builtins__=builtins.__dict__, __name__="tests")
         self._link, self._wanted = link, frozenset(wanted)
+        self[_REACHED] = self.reach
+        self.reached = 0
 
     def __missing__(self, name: str) -> Any:
         if name not in self._wanted:
@@ -32,10 +45,21 @@ class Names(dict[str, Any]):
         self[name] = self._link.named(name)
         return self[name]
 
+    def reach(self, number: int = 1) -> None:
+        """Count what was come to."""
+        self.reached += number
 
-def run(plan: dict[str, Any]) -> tuple[str, str, str]:
+
+class _Counted(ast.NodeTransformer):
+    """Puts a call that counts before every assertion, so that tests that were never come to are no pass."""
+
+    def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
+        call = ast.Call(ast.Name(_REACHED, ast.Load()), [], [])
+        return [ast.fix_missing_locations(ast.copy_location(ast.Expr(call), node)), node]
+
+
+def run(plan: dict[str, Any], link: Link) -> tuple[str, str, str]:
     """Return verdict, reason and evidence."""
-    link = Link()
     try:
         link.ask(["load", plan["program"]])
     except Exception as error:  # noqa: BLE001 - it is the program's
@@ -46,40 +70,76 @@ def run(plan: dict[str, Any]) -> tuple[str, str, str]:
             exec(compile(chunk, "setup.py", "exec", dont_inherit=True), names)  # noqa: S102 - not the program's
     except Exception as error:  # noqa: BLE001 - whatever it is
         return "unknown", "setup_fails", _told(error)
-    _run_tests(plan, names)
+    trees = [ast.parse(chunk) for chunk in plan["tests"]]
+    asserts = any(isinstance(node, ast.Assert) for tree in trees for node in ast.walk(tree))
+    _run_tests(plan, trees, names)
     if link.trouble is not None:
         raise link.trouble
+    if not names.reached and (asserts or not link.used):
+        return "unknown", "no_test_ran", "the tests ended, and no assertion was come to"
     return "pass", "", ""
 
 
-def _run_tests(plan: dict[str, Any], names: Names) -> None:
-    for number, chunk in enumerate(plan["tests"]):
-        exec(compile(chunk, f"test{number}.py", "exec", dont_inherit=True), names)  # noqa: S102 - not the program's
+def _run_tests(plan: dict[str, Any], trees: list[ast.Module], names: Names) -> None:
+    for number, tree in enumerate(trees):
+        counted = _Counted().visit(tree)
+        exec(compile(counted, f"test{number}.py", "exec", dont_inherit=True), names)  # noqa: S102 - not the program's
     own = dict(names)
     if plan["check"]:
         own["check"](names[plan["entry_point"]])
     for name, value in own.items():
-        if name.startswith("test") and isinstance(value, types.FunctionType) and not value.__code__.co_argcount:
-            value()
+        if name.startswith("test") and isinstance(value, types.FunctionType):
+            _call(value)
+        elif name.startswith("Test") and isinstance(value, type) and not hasattr(value, "assertEqual"):
+            _run_methods(value)
     if "unittest" in sys.modules:
-        _run_cases([each for each in own.values() if isinstance(each, type)])
+        names.reach(_run_cases([each for each in own.values() if isinstance(each, type)]))
 
 
-def _run_cases(kinds: list[type]) -> None:
+def _call(test: Callable[..., Any]) -> None:
+    try:
+        inspect.signature(test).bind()
+    except TypeError as error:
+        raise Untestable(f"a test wants arguments: {test.__name__}") from error
+    result = test()
+    if inspect.iscoroutine(result):
+        asyncio.run(result)
+
+
+def _run_methods(kind: type) -> None:
+    for name in [name for name in dir(kind) if name.startswith("test")]:
+        case = kind()
+        for place in ("setup_method", name, "teardown_method"):
+            if hasattr(case, place):
+                _call(getattr(case, place))
+
+
+def _run_cases(kinds: list[type]) -> int:
     import unittest
 
+    number = 0
     for kind in (each for each in kinds if issubclass(each, unittest.TestCase)):
         suite = unittest.defaultTestLoader.loadTestsFromTestCase(kind)
         outcome = unittest.TextTestRunner(stream=io.StringIO()).run(suite)
         if not outcome.wasSuccessful() or not outcome.testsRun:
             told = [text for _, text in (*outcome.failures, *outcome.errors)]
             raise AssertionError(told[0] if told else "no test ran")
+        number += outcome.testsRun - len(outcome.skipped)
+    return number
 
 
-def judged(plan: dict[str, Any]) -> tuple[str, str, str]:  # noqa: PLR0911 - one for each way to end
+def judged(plan: dict[str, Any]) -> tuple[str, str, str]:
     """Run, and turn what stops the tests into a verdict."""
+    link = Link()
+    verdict = _judged(plan, link)
+    if isinstance(link.trouble, Untestable):  # the tests, or unittest, made something else of it
+        return "unknown", "value_cannot_cross", str(link.trouble)
+    return verdict
+
+
+def _judged(plan: dict[str, Any], link: Link) -> tuple[str, str, str]:  # noqa: PLR0911 - one for each way to end
     try:
-        return run(plan)
+        return run(plan, link)
     except AssertionError as error:
         return "fail", "assertion", _told(error)
     except ProgramEnded as error:

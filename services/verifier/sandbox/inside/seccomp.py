@@ -79,6 +79,11 @@ _ONLY_SERVER = (
     ("mq_open", 240, 180),
     ("memfd_create", 319, 279),
     ("personality", 135, 92),
+    ("setpriority", 141, 140),
+    ("sched_setparam", 142, 118),
+    ("sched_setscheduler", 144, 119),
+    ("sched_setattr", 314, 274),
+    ("ioprio_set", 251, 30),
 )
 # close_range, openat2, faccessat2, epoll_pwait2, futex_waitv: what current runtimes use of the newer calls.
 _NEWER_ALLOWED = (436, 437, 439, 441, 449)

@@ -15,7 +15,7 @@ import sys
 from services.verifier.sandbox.inside.frames import frame, write_all
 from services.verifier.sandbox.inside.program import call_filter
 from services.verifier.sandbox.inside.supervise import read_limits, supervise
-from services.verifier.sandbox.inside.system import hide_memory
+from services.verifier.sandbox.inside.system import hide_memory, leave_network
 
 REQUESTS, REPLIES = 0, 1
 ROOT = "/limoflow"
@@ -28,6 +28,7 @@ _WARM = (
 def serve() -> None:
     """Answer requests until their stream ends; ends too when a supervisor does not end well."""
     _first_to_die()
+    leave_network()
     hide_memory(hidden=True)
     for name in _WARM.split():
         importlib.import_module(name)

@@ -12,6 +12,7 @@ import struct
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000  # mount, UTS, IPC and PID
+_NEW_NETWORK = 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 1, 2, 4, 8, 4096
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 22, 38
@@ -45,6 +46,17 @@ def clone_into_namespaces() -> int:
     if pid == 0:
         ctypes.pythonapi.PyOS_AfterFork_Child()
     return pid
+
+
+def leave_network() -> None:
+    """Take this process and what it starts into a network namespace with nothing in it, not even a loopback.
+
+    Raises
+    ------
+    OSError
+        When the kernel refuses.
+    """
+    _checked(_libc.unshare(_NEW_NETWORK), "unshare the network")
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:

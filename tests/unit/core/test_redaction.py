@@ -1,0 +1,124 @@
+"""Secrets in what users and servers write: a RunSpec with one is refused, and messages do not repeat it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_settings import BaseSettings
+
+from limoflow.errors import RunSpecError, UsageError
+from limoflow.redaction import MASK, holds_credentials, known_secrets, redacted
+from limoflow.settings import from_environment
+from limoflow.spec_file import check_spec
+from limoflow.stream.settings import BrokerSettings
+
+SECRET = "planted-secret-0123"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"s3://AKIA:{SECRET}@bucket/rows.jsonl",
+        f"s3://AKIA:with/slash+{SECRET}@bucket/rows.jsonl",
+        f"https://{SECRET}@github.example/rows.jsonl",
+        f"https://store.example/rows.jsonl?X-Amz-Signature={SECRET}&x=1",
+        f"https://store.example/rows.jsonl?sv=1&sig={SECRET}",
+    ],
+)
+def test_addresses_with_credentials_are_recognised_and_masked(text: str):
+    assert holds_credentials(text)
+    assert SECRET not in redacted(f"cannot read {text!r}: refused", ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://bucket/data@2024/rows.jsonl",
+        "http://host:8000/data@v1/rows",
+        "lake/*.jsonl",
+        "a@b.example",
+        "https://h/?q=1",
+    ],
+)
+def test_what_only_resembles_credentials_stays(text: str):
+    assert not holds_credentials(text)
+    assert redacted(text, ()) == text
+
+
+def test_secrets_of_the_environment_are_known_by_name_and_in_addresses():
+    environment = {
+        "AWS_SECRET_ACCESS_KEY": "one-secret",
+        "JUDGE_KEY": "two-secret",
+        "HTTPS_PROXY": "http://me:three-secret@proxy:3128",
+        "PATH": "/usr/bin:/bin",
+        "X_TOKEN": "short",
+    }
+    assert set(known_secrets(environment)) == {"one-secret", "two-secret", "three-secret"}
+
+
+@given(st.text(), st.text(), st.text(min_size=6))
+def test_a_known_secret_never_comes_through(before: str, after: str, secret: str):
+    left = redacted(before + secret + after, (secret,))
+    assert secret not in left or secret in MASK or MASK in left
+
+
+def spec(**parts: Any) -> dict[str, Any]:
+    return {"name": "a", "sources": [{"path": "lake/*"}], **parts}
+
+
+CHAT = {"base_url": "http://h/v1", "model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("plain", "place"),
+    [
+        (spec(sources=[{"path": f"s3://AKIA:{SECRET}@bucket/x"}]), "sources.0.path"),
+        (spec(generate={"chat": {**CHAT, "base_url": f"https://me:{SECRET}@h/v1"}}), "generate.chat.base_url"),
+        (spec(generate={"chat": {**CHAT, "api_key_env": SECRET}}), "generate.chat.api_key_env"),
+        (
+            spec(generate={"strategies": [{"kind": "self_instruct", "api_key": SECRET}]}),
+            "generate.strategies.0.api_key",
+        ),
+        (spec(verify={"checks": {"mine": {"password": SECRET}}}), "verify.checks.mine.password"),
+        (spec(generate={"chat": {"api_key": SECRET}}), "generate.chat"),
+    ],
+)
+def test_a_run_that_holds_a_secret_is_refused_without_repeating_it(plain: dict[str, Any], place: str):
+    with pytest.raises(RunSpecError, match=place.replace(".", r"\.")) as refused:
+        check_spec(plain, "run.yaml")
+    assert SECRET not in str(refused.value)
+
+
+def test_settings_that_do_not_hold_are_told_without_their_values(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LIMOFLOW_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("LIMOFLOW_KAFKA_SASL_PASSWORD", SECRET)
+    with pytest.raises(UsageError, match="LIMOFLOW_KAFKA_SASL_USERNAME") as told:
+        from_environment(BrokerSettings)
+    assert SECRET not in str(told.value)
+    monkeypatch.setenv("LIMOFLOW_KAFKA_PARTITIONS", SECRET)
+    with pytest.raises(UsageError, match="LIMOFLOW_KAFKA_PARTITIONS") as told:
+        from_environment(BrokerSettings)
+    assert SECRET not in str(told.value)
+    with pytest.raises(ValueError, match="sasl_username") as bare:
+        BrokerSettings(partitions=1, security_protocol="SASL_SSL", sasl_password=SECRET)
+    assert SECRET not in str(bare.value)
+
+
+def test_every_settings_class_is_read_through_the_one_that_hides_values():
+    root = Path(__file__).resolve().parents[3]
+    classes = {kind.__name__ for kind in _all(BaseSettings)}
+    for path in [*root.glob("services/*/__main__.py"), *root.glob("services/*/app.py"), root / "limoflow/service.py"]:
+        text = path.read_text(encoding="utf-8")
+        assert not [name for name in classes if f"{name}()" in text], path
+
+
+def _all(kind: type[BaseSettings]) -> set[type[BaseSettings]]:
+    import services.exporter.settings
+    import services.ingestor.settings
+    import services.verifier.settings  # noqa: F401
+
+    return {sub for child in kind.__subclasses__() for sub in (child, *child.__subclasses__())}
