@@ -15,6 +15,7 @@ NAMES = (
     "ingest",
     "verifier",
     "contamination",
+    "verifier_memory",
     "sandbox",
     "ifd",
     "selector",
