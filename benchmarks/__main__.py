@@ -14,6 +14,7 @@ NAMES = (
     "startup",
     "ingest",
     "verifier",
+    "math",
     "contamination",
     "verifier_memory",
     "sandbox",
