@@ -16,6 +16,7 @@ NAMES = (
     "verifier",
     "math",
     "contamination",
+    "verifier_memory",
     "sandbox",
     "ifd",
     "selector",

@@ -44,10 +44,10 @@ class Hostile:
 
     @property
     def limits(self) -> Limits:
-        """Tight ones; one that is to end by itself has time for that on a busy machine, one that sleeps has little."""
-        if self.ends == {"wall_limit"}:
-            return replace(TIGHT, wall_seconds=0.7)
-        return TIGHT if self.ends - {"exited"} else replace(TIGHT, cpu_seconds=5.0, wall_seconds=20.0)
+        """Tight ones for what may burn time; else enough for a busy machine, and little for what sleeps."""
+        if "cpu_limit" in self.ends:
+            return TIGHT
+        return replace(TIGHT, cpu_seconds=5.0, wall_seconds=0.7 if self.ends == {"wall_limit"} else 20.0)
 
 
 def _tries(name: str, *expressions: str) -> Hostile:
