@@ -16,7 +16,7 @@ export LIMOFLOW_TRITON_VENV ?= $(CURDIR)/.venv-triton
 WITH_SERVERS := tests/contract tests/integration tests/pipeline/test_whole_stack.py tests/chaos
 QUICK := tests $(addprefix --ignore=,$(WITH_SERVERS))
 
-.PHONY: help demo bubblewrap test lint types imports prometheus unit-tests test-chaos test-k8s bench study fuzz supply audit lock venv venv-triton kafka clean
+.PHONY: help demo bubblewrap test lint types imports prometheus unit-tests test-chaos test-scale test-k8s bench study fuzz supply audit lock venv venv-triton kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,9 @@ unit-tests: venv venv-triton
 
 test-chaos: venv venv-triton ## three seeds of the chaos test, 5,000 samples each
 	LIMOFLOW_CHAOS_SEEDS=1,2,3 LIMOFLOW_CHAOS_ROWS=5000 $(BIN)/python -m pytest tests/chaos -m chaos -p no:xdist --timeout=3000
+
+test-scale: venv ## 200,000 pre-scored samples through the selector on Kafka: 1, 2 and 4 workers, with SIGKILLs
+	LIMOFLOW_SCALE_ROWS=200000 LIMOFLOW_SCALE_WORKERS=2,4 LIMOFLOW_SCALE_KILLS=4 $(BIN)/python -m pytest tests/chaos/test_selector_at_scale.py -p no:xdist -s --timeout=3600
 
 test-k8s: venv ## the laptop overlay on a real Kubernetes node of this machine (docs/operate/testing.md)
 	$(BIN)/python -m tests.deploy.cluster

@@ -14,7 +14,7 @@ _STATED = re.compile(
     rf"(?:\banswers?{_SPACE}(?:to (?:the|this) (?:question|problem){_SPACE})?\**{_SPACE}"
     rf"(?:is|are|would be|will be|should be|=|:)(?:{_SPACE}(?:therefore|thus|then|equal to)\b)?"
     rf"|(?:答案|答)(?:应该|应)?(?:\**{_SPACE})?(?:是|为|等于|：|:)|(?:最终|最后)的?(?:结果|答案)(?:是|为|：|:|等于)|结果(?:是|为|等于|：|:))"
-    rf"{_SPACE}[:：]?\**{_SPACE}([^\n]+)",
+    rf"{_SPACE}[:：]?\**{_SPACE}(?=([^\n]{{1,2000}}))",
     re.IGNORECASE,
 )
 _ON_THE_NEXT_LINE = re.compile(
@@ -26,7 +26,7 @@ _SIGNED = re.compile(rf"(?<![\w.])([-−]?)\s{{0,4}}[$€£¥￥]?\s{{0,4}}(-?)(
 _SPACED = re.compile(r"(?<=\d)[ \u00a0](?=\d{3}\b)")
 _SENTENCE_END = re.compile(r"(?<![.\d])\.(?=\s|$)|(?<=\d)\.(?=\s|$)|[。；！]|;\s")
 _LONGEST_BOX = 2000
-_MOST_BOXES = 20
+_MOST_MARKS = 20
 _TAIL = 400
 
 
@@ -73,7 +73,7 @@ def _hashes(text: str) -> tuple[int, str] | None:
 
 def _boxes(text: str) -> tuple[int, str] | None:
     found: list[tuple[int, int, str]] = []
-    for match in list(_BOX.finditer(text))[-_MOST_BOXES:]:
+    for match in list(_BOX.finditer(text))[-_MOST_MARKS:]:
         if match[1]:
             found.append((match.start(), match.end(), match[1]))
         elif (end := _closing(text, match.end())) is not None:
@@ -103,7 +103,7 @@ def _stated(text: str) -> tuple[int, str] | None:
     found = [
         (match.start(), answer)
         for pattern in (_STATED, _ON_THE_NEXT_LINE)
-        for match in pattern.finditer(text)
+        for match in list(pattern.finditer(text))[-_MOST_MARKS:]
         if (answer := _first_sentence(match[1]))
     ]
     return max(found) if found else None

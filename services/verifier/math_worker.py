@@ -48,8 +48,8 @@ def _serve(replies: IO[str], cpu_seconds: float, memory_bytes: int) -> None:
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     most = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    # Unbuffered: what a child read ahead and did not answer would be lost with it.
-    with os.fdopen(os.dup(0), "rb", buffering=0) as requests:
+    # The pool sends a request only after the answer to the one before, so a child that dies has read nothing ahead.
+    with os.fdopen(os.dup(0), "rb") as requests:
         while line := requests.readline():
             _allow_cpu(cpu_seconds)
             try:

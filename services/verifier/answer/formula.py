@@ -26,7 +26,7 @@ _UNIT = re.compile(r"(?P<formula>.*\S)(?P<unit>\s+[A-Za-z/]+(?:\s*\^\s*\{?[23]\}
 def formula_of(text: str) -> str | None:
     """Return a tidied text as LaTeX for a computer algebra system; None where it might say more than that reads."""
     text = _LONG_POWER.sub(r"^{\1}", text)
-    bare = _ENVIRONMENT.sub(" ", text)
+    bare = _ENVIRONMENT.sub(" ", text).replace("\\\\", " ")
     known = all(map(_COMMANDS.fullmatch, _COMMAND.findall(bare)))
     known = known and all(map(_WORDS.fullmatch, re.findall(r"[A-Za-z]+", _COMMAND.sub(" ", bare))))
     doubtful = any(pattern.search(text) for pattern in (_DANGLING, _TRANSPOSED, _CALLED))

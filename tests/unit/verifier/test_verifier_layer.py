@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -119,7 +120,7 @@ async def test_cheap_checks_run_first() -> None:
 
 def test_an_unknown_check_is_named() -> None:
     spec = RunSpec.model_validate({"name": "r", "sources": [{"path": "x"}], "verify": {"checks": {"maths": {}}}})
-    (problem,) = check_problems(spec)
+    (problem,) = check_problems(spec, Path.cwd())
     assert "verify.checks: 'maths' is unknown" in problem
     assert "did you mean 'math_steps'" in problem or "did you mean 'math_answer'" in problem
 
