@@ -146,7 +146,7 @@ def _bracketed(text: str, shown: str) -> Collection | None:
     if text.startswith("\\{") and text.endswith("\\}"):
         return _set(text[2:-2], text) if _matched(text[1:-2] + "}") else None
     whole = opening in _PAIRED and closing in ")]}" and set(shown[1:-1]) <= {"\0"}
-    if not whole or opening == "{" != closing == "}":
+    if not whole or (opening == "{") != (closing == "}"):
         return None
     inside = text[1:-1]
     parts = _split(inside, outside_brackets(inside), _COMMA)

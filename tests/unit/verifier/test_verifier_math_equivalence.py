@@ -77,3 +77,11 @@ def by_math_verify(gold: str, found: str, way: str) -> bool:
 def test_algebra_keeps_apart_what_differs_in_a_sign(gold: str, found: str) -> None:
     assert compare(gold, found, equivalent) is not True
     assert compare(found, gold, equivalent) is not True
+
+
+@pytest.mark.parametrize(
+    ("gold", "found", "agrees"),
+    [("{1,2}", "{2,1}", True), ("{1,2}", "{1,3}", False), ("(1,2}", "(1,2)", None), ("{1,2)", "(1,2)", None)],
+)
+def test_braces_list_a_set_and_brackets_that_do_not_pair_say_nothing(gold: str, found: str, agrees: bool | None) -> None:
+    assert same(gold, found) is agrees
