@@ -9,6 +9,7 @@ import pytest
 
 from services.verifier.answer.algebra import equivalent
 from services.verifier.answer.shapes import compare
+from services.verifier.answers import same
 from tests.unit.verifier.math_classes import CLASSES, LEFT_OUT
 from tests.unit.verifier.math_pairs import NEVER_THE_SAME, PLAIN
 
@@ -83,5 +84,5 @@ def test_algebra_keeps_apart_what_differs_in_a_sign(gold: str, found: str) -> No
     ("gold", "found", "agrees"),
     [("{1,2}", "{2,1}", True), ("{1,2}", "{1,3}", False), ("(1,2}", "(1,2)", None), ("{1,2)", "(1,2)", None)],
 )
-def test_braces_list_a_set_and_brackets_that_do_not_pair_say_nothing(gold: str, found: str, agrees: bool | None) -> None:
+def test_braces_list_a_set_and_unpaired_brackets_say_nothing(gold: str, found: str, agrees: bool | None) -> None:
     assert same(gold, found) is agrees
