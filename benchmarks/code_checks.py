@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import sys
 import time
@@ -19,9 +20,11 @@ from services.verifier.sandbox.interface import Job, Limits, Sandbox
 from services.verifier.settings import VerifierSettings
 from services.verifier.sql_result import SqlResult
 from tests.support.code_data import humaneval, mbpp, spider
-from tests.support.mutants import sampled
+from tests.support.mutants import query_mutants, sampled
 
 _MUTANTS_EACH = 6
+_QUERY_MUTANTS = 300
+_MANY_DATABASES = 20
 
 
 def measure() -> list[Figure]:
@@ -33,7 +36,7 @@ async def _measure() -> list[Figure]:
     settings = VerifierSettings()
     code, sql, plain = CodeTests(settings), SqlResult(settings), await best_sandbox(settings)
     try:
-        figures = [*_static(), *await _sql(sql)]
+        figures = [*_static(), *await _sql(sql), *await _sql_mutants(sql)]
         figures += await _references(code, "HumanEval", humaneval(), 100.0)
         figures += await _mutants(code, plain, humaneval())
         return figures + await _references(code, "MBPP", mbpp(), 99.0)
@@ -122,6 +125,28 @@ async def _sql(check: SqlResult) -> list[Figure]:
                "", 0, below=True),
         Figure("sql_result, per sample", each, "ms"),
     ]  # fmt: skip
+
+
+async def _sql_mutants(check: SqlResult) -> list[Figure]:
+    """Count wrong queries that pass: a mutant is surely wrong where one of many more databases tells it apart."""
+    pairs = [(sample, mutant) for sample in spider() for mutant in query_mutants(sample.response)]
+    found: Counter[str] = Counter()
+    for sample, mutant in random.Random(4).sample(pairs, min(_QUERY_MUTANTS, len(pairs))):
+        changed = sample.model_copy(update={"response": mutant})
+        verdict = await check.check(changed, {})
+        many = (
+            await check.check(changed, {"databases": _MANY_DATABASES})
+            if verdict and verdict.verdict == "pass"
+            else None
+        )
+        found["passes, is wrong" if many and many.verdict == "fail" else verdict.verdict if verdict else "none"] += 1
+    wrong = max(1, found["fail"] + found["passes, is wrong"])
+    return [
+        Figure("Spider queries with one operator changed", sum(found.values()), ""),
+        Figure("of those surely wrong, passed by sql_result", 100 * found["passes, is wrong"] / wrong, "%"),
+        Figure("of all, passed: no database of 20 tells them apart", found["pass"], ""),
+        Figure("of all, unknown or timeout", found["unknown"] + found["timeout"], ""),
+    ]
 
 
 def _word(finding: Finding | None) -> str:

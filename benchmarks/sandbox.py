@@ -11,26 +11,27 @@ from benchmarks.figures import Figure
 from services.verifier.sandbox import Job, best_sandbox
 from services.verifier.settings import VerifierSettings
 
-RUNS = 600
+BACK_ENDS = {"bubblewrap": (600, 150.0), "gvisor": (100, None)}  # runs, and how many a second there should be
+MOST_MEGABYTES = 150
 PROGRAM = "def add(a, b):\n    return a + b\n\nassert add(1, 2) == 3\n"
 
 
 def measure() -> list[Figure]:
-    """Return the figures; none where no sandbox works."""
-    return asyncio.run(_measure())
+    """Return the figures of every back end that works here."""
+    return [figure for name, (runs, goal) in BACK_ENDS.items() for figure in asyncio.run(_measure(name, runs, goal))]
 
 
-async def _measure() -> list[Figure]:
+async def _measure(name: str, runs: int, goal: float | None) -> list[Figure]:
     began = time.perf_counter()
-    sandbox = await best_sandbox(VerifierSettings(sandbox_boxes=2))
+    sandbox = await best_sandbox(VerifierSettings(sandbox=name, sandbox_boxes=2))
     started = time.perf_counter() - began
     if sandbox.reason is not None:
         return []
     try:
         await asyncio.gather(*(sandbox.run(Job(python=PROGRAM)) for _ in range(20)))
         began = time.perf_counter()
-        outcomes = await asyncio.gather(*(sandbox.run(Job(python=PROGRAM)) for _ in range(RUNS)))
-        rate = RUNS / (time.perf_counter() - began)
+        outcomes = await asyncio.gather(*(sandbox.run(Job(python=PROGRAM)) for _ in range(runs)))
+        rate = runs / (time.perf_counter() - began)
         kept = sum(process.memory_full_info().pss for process in psutil.Process().children(recursive=True))
         began = time.perf_counter()
         for _ in range(20):
@@ -40,8 +41,8 @@ async def _measure() -> list[Figure]:
         await sandbox.close()
     assert all((outcome.status, outcome.code) == ("exited", 0) for outcome in outcomes)
     return [
-        Figure(f"sandboxed Python runs, {sandbox.name}, 2 boxes", rate, "/s", 150),
-        Figure("a sandboxed command, one after another", command * 1000, "ms"),
-        Figure("start of the sandbox with its attempts to escape", started, "s"),
-        Figure("memory that 2 boxes keep", kept / 1e6, "MB", 100, below=True),
+        Figure(f"sandboxed Python runs, {name}, 2 boxes", rate, "/s", goal),
+        Figure(f"a sandboxed command, one after another, {name}", command * 1000, "ms"),
+        Figure(f"start of the sandbox with its attempts to escape, {name}", started, "s"),
+        Figure(f"memory that 2 boxes keep, {name}", kept / 1e6, "MB", MOST_MEGABYTES, below=True),
     ]

@@ -37,7 +37,8 @@ class Workload:
 WORKLOADS = (
     Workload("ingestor", True, True, 1, ("250m", "1"), ("128Mi", "512Mi")),
     Workload("generator", False, False, 2, ("250m", "1"), ("128Mi", "512Mi")),
-    Workload("verifier", False, False, 2, ("500m", "2"), ("192Mi", "1Gi")),
+    # Programs of its checks run beside it, up to 512 MiB each; they are the first to be killed.
+    Workload("verifier", False, False, 2, ("500m", "2"), ("192Mi", "2Gi")),
     Workload("scorer", False, False, 2, ("250m", "1"), ("128Mi", "512Mi")),
     # Pools of open windows are in memory: 100,000 samples of a few kB for each.
     Workload("selector", True, False, 2, ("500m", "2"), ("512Mi", "2Gi")),

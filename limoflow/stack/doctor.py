@@ -179,8 +179,10 @@ def check_sandbox(name: str, reason: str | None) -> Check:
     reason : str or None
         Why there is none.
     """
-    fix = "Debian, Ubuntu: apt-get install bubblewrap; without it, verdicts on code are unknown"
-    return Check("sandbox", reason is None, reason or f"{name}; no attempt to escape succeeded", "bubblewrap", fix)
+    fix = "Debian, Ubuntu: apt-get install bubblewrap (or gVisor's runsc); without one, verdicts on code are unknown"
+    return Check(
+        "sandbox", reason is None, reason or f"{name}; no attempt to escape succeeded", "bubblewrap or runsc", fix
+    )
 
 
 def check_ports() -> Check:

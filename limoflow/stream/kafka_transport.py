@@ -10,7 +10,6 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -21,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from limoflow.errors import UsageError
-from limoflow.stream.kafka_errors import connect, failure, quiet, to_record, unreachable
+from limoflow.stream.kafka_errors import connect, failure, quiet, refused, to_record, unreachable
 from limoflow.stream.settings import MAX_MESSAGE_BYTES, BrokerSettings
 from limoflow.stream.topics_admin import ensure_topics
 from limoflow.stream.types import Emit, Record
@@ -29,6 +28,7 @@ from limoflow.stream.types import Emit, Record
 _BY_KEY = -1
 _OPEN_TRANSACTION_S = 3.0
 _ASK_AGAIN_S = 0.1
+_ASK_S = 1.0
 _PASSING = frozenset(
     {
         KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -44,6 +44,7 @@ _PASSING = frozenset(
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError._TRANSPORT,
         KafkaError._WAIT_COORD,
+        KafkaError._TIMED_OUT,
     }
 )
 
@@ -70,22 +71,42 @@ def partitions_of(admin: AdminClient | Consumer, topic: str, settings: BrokerSet
 
 
 class KafkaOffsets:
-    """Positions by the admin interface, one request for all partitions of a topic."""
+    """Positions, one request for all partitions of a topic.
+
+    Those that a group has committed are asked for as a member that never joins: librdkafka 2.16 crashes the process
+    where the admin interface's question is answered with an error, as it is while a coordinator moves.
+    """
 
     def __init__(self, settings: BrokerSettings, admin: AdminClient) -> None:
         self._settings = settings
         self._admin = admin
+        self._members: dict[str, Consumer] = {}
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the committed offset of a group for each partition of a topic."""
-        wanted = ConsumerGroupTopicPartitions(group, partitions_of(self._admin, topic, self._settings))
-        timeout = self._settings.connect_timeout_s
+        wanted = partitions_of(self._admin, topic, self._settings)
+        if group not in self._members:
+            self._members[group] = Consumer(self._settings.consumer(group_id=group, error_cb=quiet))
+        member = self._members[group]
 
         def ask() -> dict[int, int]:
-            answer = self._admin.list_consumer_group_offsets([wanted], request_timeout=timeout)[group]
-            return {one.partition: max(0, one.offset) for one in answer.result().topic_partitions}
+            # A refusal comes this way alone: the call itself would wait for a coordinator to the end of its time.
+            told = member.poll(0)
+            if told is not None and (error := told.error()) is not None and refused(error):
+                raise KafkaException(error)
+            found = member.committed(wanted, timeout=_ASK_S)
+            for one in found:
+                if one.error is not None:
+                    raise KafkaException(one.error)
+            return {one.partition: max(0, one.offset) for one in found}
 
         return self._patiently(ask, f"group {group!r}")
+
+    def close(self) -> None:
+        """Disconnect."""
+        for member in self._members.values():
+            member.close()
+        self._members.clear()
 
     def ends(self, topic: str) -> dict[int, int]:
         """Return the end offset of each partition, records of open transactions counted in."""
@@ -311,3 +332,4 @@ class KafkaTransport:
     def close(self) -> None:
         """Flush and disconnect."""
         self._sender.close()
+        self._offsets.close()

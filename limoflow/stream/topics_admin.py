@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from limoflow.stream.kafka_errors import connect, failure
+from limoflow.stream.kafka_errors import connect, failure, unreachable
 from limoflow.stream.settings import MAX_MESSAGE_BYTES, BrokerSettings
 from schemas.topics import Topic, topics
 
@@ -21,6 +22,7 @@ _COMPACT = {
     "delete.retention.ms": "86400000",
 }
 _HOUR_MS = 3_600_000
+_LOOK_S = 0.05
 
 
 def ensure_topics(settings: BrokerSettings, described: Mapping[str, Topic] | None = None) -> list[str]:
@@ -42,6 +44,7 @@ def ensure_topics(settings: BrokerSettings, described: Mapping[str, Topic] | Non
     missing = [_new(name, topic, settings) for name, topic in wanted.items() if name not in there]
     if missing:
         _create(admin, missing, settings)
+        _await(admin, {topic.topic for topic in missing}, settings)
     return [topic.topic for topic in missing]
 
 
@@ -52,6 +55,15 @@ def _create(admin: AdminClient, missing: list[NewTopic], settings: BrokerSetting
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise failure(settings, error.args[0], f"topic {name!r} was not created") from error
+
+
+def _await(admin: AdminClient, made: set[str], settings: BrokerSettings) -> None:
+    """Wait until the broker shows them: it learns of a topic from its controller, a moment after its creation."""
+    deadline = time.monotonic() + settings.connect_timeout_s
+    while not made <= admin.list_topics(timeout=settings.connect_timeout_s).topics.keys():
+        if time.monotonic() > deadline:
+            raise unreachable(settings, f"it does not show the new topics {sorted(made)}")
+        time.sleep(_LOOK_S)
 
 
 def _new(name: str, topic: Topic, settings: BrokerSettings) -> NewTopic:

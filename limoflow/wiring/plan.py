@@ -33,7 +33,7 @@ def preflight(spec: RunSpec, folder: Path) -> list[str]:
     return [
         *check_sources(spec, folder),
         *check_strategies(spec),
-        *check_problems(spec),
+        *check_problems(spec, folder),
         *check_selection(spec, folder),
         *check_formats(spec.export.formats),
     ]
@@ -64,8 +64,8 @@ def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str 
     return Run(run_id=run_id, spec=spec, folder=str(folder), models=models)
 
 
-def plan_checks(spec: RunSpec) -> None:
-    """Refuse a spec that names checks that are not there.
+def plan_checks(spec: RunSpec, folder: Path) -> None:
+    """Refuse a spec that names checks or benchmarks that are not there.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def plan_checks(spec: RunSpec) -> None:
     """
     from services.verifier.checks import check_problems
 
-    problems = check_problems(spec)
+    problems = check_problems(spec, folder)
     if problems:
         raise RunSpecError("\n".join(problems))
 

@@ -115,7 +115,7 @@ async def _asked(chat: Chat, rule: str, question: str) -> dict[str, Any]:
     found = _OBJECT.search(answer.text)
     try:
         said = json.loads(found[0]) if found else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f"the judge's answer is no JSON object: {answer.text[:80]!r}") from error
     if not isinstance(said, dict):
         raise Unreadable(f"the judge's answer is no JSON object: {answer.text[:80]!r}")

@@ -1,24 +1,33 @@
-"""The final answer of a worked solution, and exact comparison where both sides are plain numbers or words."""
+"""The final answer of a worked solution, and its comparison as far as that goes without algebra."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
 from limoflow.worked.arithmetic import NUMBER
-from services.verifier.exact import agree, read
+from services.verifier.answer.shapes import compare
 
-_MARK = re.compile(r"####\s*([^\n]+)")
+_MARK = re.compile(r"####[^\S\n]{0,20}([^\n]+)")
+_SPACE = r"[^\S\n]{0,20}"
 _STATED = re.compile(
-    r"(?:\b(?:final\s+)?answer\s*(?:is|:|=|：)|答案(?:是|为|为：|是：|：|:)|(?:最终|最后)?结果(?:是|为|：|:))\s*[:：]?\s*([^\n]+)",
+    rf"(?:\banswers?{_SPACE}(?:to (?:the|this) (?:question|problem){_SPACE})?\**{_SPACE}"
+    rf"(?:is|are|would be|will be|should be|=|:)(?:{_SPACE}(?:therefore|thus|then|equal to)\b)?"
+    rf"|(?:答案|答)(?:应该|应)?(?:\**{_SPACE})?(?:是|为|等于|：|:)|(?:最终|最后)的?(?:结果|答案)(?:是|为|：|:|等于)|结果(?:是|为|等于|：|:))"
+    rf"{_SPACE}[:：]?\**{_SPACE}(?=([^\n]{{1,2000}}))",
     re.IGNORECASE,
 )
-_SIGNED = re.compile(rf"(?<![\w.])([-−]?)\s*[$€£¥￥]?\s*(-?)({NUMBER})(?!\d)\s*(%|％)?")
-_CHOICE = re.compile(r"^(?:\(([A-H])\)|([A-H])[.:、)]|([A-H])$)")
-_FORMULA = re.compile(r"[\d+*/=<>|^_{}\[\]()\\√π∞∪∩≤≥≠×÷−]|(?:^|\s)-|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
-_TEXT = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}")
+_ON_THE_NEXT_LINE = re.compile(
+    r"(?:\banswer(?: is)?|答案(?:是|为)?)[^\S\n]{0,4}\**[:：][^\S\n]{0,4}\**\n{1,3}([^\n]+)", re.IGNORECASE
+)
+_BOX = re.compile(r"\\f?boxed?(?![A-Za-z])\s{0,4}(?:\{|([A-Za-z0-9])(?![A-Za-z0-9]))|\\fbox\s{0,4}\{")
+_BETWEEN_BOXES = re.compile(r"[\s$]*(?:,|;|and|or|,\s*and|,\s*or|和|或|、|以及)?[\s$]*")
+_SIGNED = re.compile(rf"(?<![\w.])([-−]?)\s{{0,4}}[$€£¥￥]?\s{{0,4}}(-?)({NUMBER})(?!\d)\s{{0,4}}(%|％)?")
 _SPACED = re.compile(r"(?<=\d)[ \u00a0](?=\d{3}\b)")
+_SENTENCE_END = re.compile(r"(?<![.\d])\.(?=\s|$)|(?<=\d)\.(?=\s|$)|[。；！]|;\s")
+_LONGEST_BOX = 2000
+_MOST_MARKS = 20
+_TAIL = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,56 +40,79 @@ class FinalAnswer:
 
 def final_answer(response: str) -> FinalAnswer | None:
     r"""Return the last answer marked by `####`, `\boxed{}`, `The answer is`, `答案是`; else the last number."""
-    if marks := _MARK.findall(response):
-        return FinalAnswer(marks[-1].strip(), marked=True)
-    if (boxed := _last_boxed(response)) is not None:
-        return FinalAnswer(boxed, marked=True)
-    if stated := _STATED.findall(response):
-        return FinalAnswer(_first_sentence(stated[-1]), marked=True)
+    marked = [found for found in (_hashes(response), _boxes(response), _stated(response)) if found is not None]
+    if marked:
+        return FinalAnswer(max(marked)[1], marked=True)
     stripped = response.strip()
     if 0 < len(stripped) <= 40 and "\n" not in stripped and not re.search(r"[A-Za-z]{2}.* .*[A-Za-z]{2}", stripped):
         return FinalAnswer(stripped, marked=True)
-    numbers = [match[0].strip() for match in _SIGNED.finditer(_SPACED.sub("", stripped[-400:]))]
+    numbers = [match[0].strip() for match in _SIGNED.finditer(_SPACED.sub("", stripped[-_TAIL:]))]
     return FinalAnswer(numbers[-1], marked=False) if numbers else None
 
 
-def _last_boxed(text: str) -> str | None:
-    start = max(text.rfind("\\boxed{"), text.rfind("\\fbox{"))
-    if start < 0:
+def same(gold: str, found: str) -> bool | None:
+    """Compare two answers without algebra: True, False, or None where that takes more, or is not certain."""
+    return compare(gold, found, lambda _gold, _found: None)
+
+
+def needs_algebra(gold: str, found: str) -> bool:
+    """Tell whether a comparison has come to a formula, so that math-verify may know more."""
+    asked = False
+
+    def algebra(_gold: str, _found: str) -> None:
+        nonlocal asked
+        asked = True
+
+    return compare(gold, found, algebra) is None and asked
+
+
+def _hashes(text: str) -> tuple[int, str] | None:
+    marks = list(_MARK.finditer(text))
+    return (marks[-1].start(), _bare(marks[-1][1].strip())) if marks else None
+
+
+def _boxes(text: str) -> tuple[int, str] | None:
+    found: list[tuple[int, int, str]] = []
+    for match in list(_BOX.finditer(text))[-_MOST_MARKS:]:
+        if match[1]:
+            found.append((match.start(), match.end(), match[1]))
+        elif (end := _closing(text, match.end())) is not None:
+            found.append((match.start(), end + 1, text[match.end() : end].strip()))
+    if not found:
         return None
-    begin = text.index("{", start) + 1
+    # "\boxed{2} and \boxed{3}" is one answer of two parts.
+    parts, at = [found[-1][2]], found[-1][0]
+    for start, end, inside in reversed(found[:-1]):
+        between = text[end:at]
+        if not between.strip(" \n$") or len(between) > 40 or not _BETWEEN_BOXES.fullmatch(between):
+            break
+        parts, at = [inside, *parts], start
+    return found[-1][0], ", ".join(parts)
+
+
+def _closing(text: str, begin: int) -> int | None:
     depth = 1
-    for at in range(begin, min(len(text), begin + 2000)):
+    for at in range(begin, min(len(text), begin + _LONGEST_BOX)):
         depth += (text[at] == "{") - (text[at] == "}")
         if depth == 0:
-            return text[begin:at].strip()
+            return at
     return None
 
 
+def _stated(text: str) -> tuple[int, str] | None:
+    found = [
+        (match.start(), answer)
+        for pattern in (_STATED, _ON_THE_NEXT_LINE)
+        for match in list(pattern.finditer(text))[-_MOST_MARKS:]
+        if (answer := _first_sentence(match[1]))
+    ]
+    return max(found) if found else None
+
+
+def _bare(text: str) -> str:
+    boxed = _boxes(text)
+    return boxed[1] if boxed is not None else text
+
+
 def _first_sentence(text: str) -> str:
-    return (
-        re.split(r"(?<!\d)\.(?=\s|$)|(?<=\d)\.(?=\s|$)|[。；;！]", text.strip(), maxsplit=1)[0]
-        .strip()
-        .strip("*_`")
-        .strip()
-    )
-
-
-def same(gold: str, found: str) -> bool | None:
-    """Compare two answers without algebra: True, False, or None where that takes more than numbers and words."""
-    left, right = read(gold), read(found)
-    if left is not None and right is not None:
-        return agree(left, right)
-    choice, chosen = _CHOICE.match(gold.strip()), _CHOICE.match(found.strip())
-    if choice and chosen:
-        return choice[choice.lastindex or 0] == chosen[chosen.lastindex or 0]
-    gold, found = _TEXT.sub(r"\1", gold), _TEXT.sub(r"\1", found)
-    first, second = _words(gold), _words(found)
-    if first and second and not any(_FORMULA.search(text) for text in (gold, found)):
-        return first == second
-    # Signs and brackets carry the meaning of a formula, so nothing less than the same text is the same.
-    return True if gold.split() == found.split() and gold.strip() else None
-
-
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
+    return _SENTENCE_END.split(text.strip(), maxsplit=1)[0].strip().strip("*_`").strip()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, Protocol
 
+from limoflow.errors import UsageError
 from limoflow.plugins import operators
 from schemas.run import RunSpec
 from schemas.sample import Sample, Verdict
@@ -113,14 +115,32 @@ def domain_in(sample: Sample, domains: frozenset[str]) -> bool:
     return sample.metadata.domain.casefold().partition("/")[0] in domains
 
 
-def check_problems(spec: RunSpec) -> list[str]:
-    """Return what is wrong with the names under `verify`, with the nearest known one, for the command line."""
+def check_problems(spec: RunSpec, folder: Path) -> list[str]:
+    """Return what is wrong with the names and files under `verify`, for the command line.
+
+    Parameters
+    ----------
+    folder : Path
+        Where relative paths begin.
+    """
     known = list(operators(GROUP, OWN))
     verify = spec.verify
     problems = [_unknown(place, name, known) for place, name in _named(spec) if name not in known]
     if verify.decontaminate is not None and "contamination" not in known:
         problems.append("verify.decontaminate: no check `contamination` is installed, so nothing would be looked up")
+    if verify.decontaminate is not None:
+        problems += _absent(verify.decontaminate.benchmarks, folder)
     return problems
+
+
+def _absent(benchmarks: Sequence[str], folder: Path) -> list[str]:
+    from services.verifier.contamination.items import benchmark_files
+
+    try:
+        benchmark_files(benchmarks, folder)
+    except UsageError as error:
+        return [str(error)]
+    return []
 
 
 def _named(spec: RunSpec) -> Iterator[tuple[str, str]]:

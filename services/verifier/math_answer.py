@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from schemas.sample import Sample
-from services.verifier.answers import final_answer, same
+from services.verifier.answer.shapes import LONGEST
+from services.verifier.answers import final_answer, needs_algebra, same
 from services.verifier.checks import MATH_DOMAINS, PASS, Cost, Finding, Options
 from services.verifier.settings import VerifierSettings
 from services.verifier.worker_pool import WorkerDied, WorkerPool
-
-_LONGEST = 2000
 
 
 class MathAnswer:
@@ -20,7 +19,7 @@ class MathAnswer:
     """
 
     name = "math_answer"
-    version = "2"
+    version = "3"
     cost = Cost.COMPARISON
     domains: frozenset[str] | None = MATH_DOMAINS
 
@@ -56,15 +55,21 @@ class MathAnswer:
             return Finding("fail", "no_final_answer", found.text[:80], gold_value[:80])
         if agree is False:
             return Finding("fail", "answer_differs", found.text[:80], gold_value[:80])
-        return self._compared(gold_value, found.text)
+        return self._unsettled(gold_value, found.text)
 
     async def close(self) -> None:
         """End the worker processes."""
         await self._pool.close()
 
+    def _unsettled(self, gold: str, found: str) -> Finding | Awaitable[Finding]:
+        longest = max(len(gold), len(found))
+        if longest > LONGEST:
+            return Finding("unknown", "too_long", longest, LONGEST)
+        if not needs_algebra(gold, found):
+            return Finding("unknown", "not_certain", found[:80], gold[:80])
+        return self._compared(gold, found)
+
     async def _compared(self, gold: str, found: str) -> Finding:
-        if max(len(gold), len(found)) > _LONGEST:
-            return Finding("unknown", "too_long", max(len(gold), len(found)), _LONGEST)
         try:
             reply = await self._pool.ask([gold, found])
         except WorkerDied:

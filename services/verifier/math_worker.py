@@ -48,8 +48,8 @@ def _serve(replies: IO[str], cpu_seconds: float, memory_bytes: int) -> None:
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     most = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    # Unbuffered: what a child read ahead and did not answer would be lost with it.
-    with os.fdopen(os.dup(0), "rb", buffering=0) as requests:
+    # The pool sends a request only after the answer to the one before, so a child that dies has read nothing ahead.
+    with os.fdopen(os.dup(0), "rb") as requests:
         while line := requests.readline():
             _allow_cpu(cpu_seconds)
             try:
@@ -60,21 +60,14 @@ def _serve(replies: IO[str], cpu_seconds: float, memory_bytes: int) -> None:
             _say(replies, reply)
 
 
-def _compare(gold_text: str, found_text: str) -> dict[str, str | None]:
-    from math_verify import parse, verify
+def _compare(gold: str, found: str) -> dict[str, str | None]:
+    from services.verifier.answer.algebra import equivalent
+    from services.verifier.answer.shapes import compare
 
-    gold = parse(_wrapped(gold_text), parsing_timeout=None)
-    if not gold:
-        return {"verdict": "unknown", "reason": "unreadable_reference"}
-    found = parse(_wrapped(found_text), parsing_timeout=None)
-    if not found:
-        return {"verdict": "unknown", "reason": "unreadable_answer"}
-    agree = verify(gold, found, timeout_seconds=None)
+    agree = compare(gold, found, equivalent)
+    if agree is None:
+        return {"verdict": "unknown", "reason": "not_certain"}
     return {"verdict": "pass" if agree else "fail", "reason": None if agree else "answer_differs"}
-
-
-def _wrapped(text: str) -> str:
-    return text if "$" in text or "\\boxed" in text else f"${text}$"
 
 
 def _allow_cpu(seconds: float) -> None:

@@ -22,9 +22,9 @@ class VerifierSettings(BaseSettings):
     worker_memory_bytes : int
         Address space of one process.
     sandbox : str
-        `auto`, the name of a back end (`bubblewrap`), or `none`.
+        `bubblewrap`, `gvisor`, `none`, or `auto`: the first of them that works.
     sandbox_boxes : int
-        Programs that run at one time; each box keeps about 15 MB.
+        Programs that run at one time; each box keeps about 12 MB (bubblewrap) or 55 MB (gvisor).
     sandbox_folders : tuple of Path
         Toolchains outside /usr that programs may read, as a JSON list; everybody must be able to read them.
     index_folder : Path

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import resource
 import subprocess
@@ -16,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 HANG_S = 10
 GROWTH_MIB = 64
@@ -54,6 +57,8 @@ def _resident_mib() -> float:
 
 def child(name: str, count: int, seconds: float, seed: int) -> None:
     """Feed one parser and print its figures."""
+    # Unless told otherwise, structlog prints every line of a request that is refused.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         import atheris
     except ImportError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import inspect
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from limoflow.inference.chat_types import ChatAnswer, ChatMessage, ChatSettings,
 from limoflow.layer import LayerResult, LayerStage
 from limoflow.observe.health import _Handler, _metrics
 from limoflow.observe.tracing import sampled_context
+from limoflow.plugins import operators
 from limoflow.redaction import redacted
 from limoflow.runs import RunRegistry
 from limoflow.spec_file import changed_spec, load_spec
@@ -40,13 +42,10 @@ from services.ingestor.rows import RowError, RowMapper
 from services.ingestor.sources import SourceError, Unit
 from services.scorer.judges import JUDGES, Unreadable
 from services.verifier.answers import final_answer, same
-from services.verifier.code_static import CodeStatic, python_blocks
+from services.verifier.checks import GROUP, OWN, Check
+from services.verifier.code_static import python_blocks
 from services.verifier.exact import read
-from services.verifier.math_question import MathQuestion
-from services.verifier.math_steps import MathSteps
-from services.verifier.privacy import Privacy
-from services.verifier.sql_static import SqlStatic
-from services.verifier.text_format import TextFormat
+from services.verifier.judge.ballot import Ballot, ballot, read_vote
 
 RUN = Run(run_id="r", spec=RunSpec(name="r", sources=[Source(path="x")]))
 SAMPLE = {
@@ -199,6 +198,13 @@ def judged(data: bytes) -> None:
             score, _ = _loop().run_until_complete(judge(Sample.model_validate(SAMPLE), _Said(text)))  # type: ignore[arg-type]
             assert 0 <= score <= 1
     read_task(text)
+    verdict, _ = read_vote(text, "stop", _ballot())
+    assert verdict in {"pass", "fail", "unknown"}
+
+
+@cache
+def _ballot() -> Ballot:
+    return ballot("question", "answer", {"correct": "is it right?"}, "id", 0)
 
 
 class _Socket:
@@ -236,7 +242,11 @@ def answers(data: bytes) -> None:
     assert same(left, right) in {True, False, None}
 
 
-_CHECKS = (Privacy(), TextFormat(), CodeStatic(), MathSteps(), SqlStatic())
+@cache
+def _checks() -> tuple[Check, ...]:
+    """Return the checks that look at texts alone: they need no settings, no model, no endpoint."""
+    kinds = [point.load() for point in operators(GROUP, OWN).values()]
+    return tuple(kind() for kind in kinds if not inspect.signature(kind).parameters)
 
 
 def checks(data: bytes) -> None:
@@ -246,11 +256,9 @@ def checks(data: bytes) -> None:
         fields = {**SAMPLE, "instruction": question or "?", "response": answer or "?"}
         fields["metadata"] = {**SAMPLE["metadata"], "domain": domain}  # type: ignore[dict-item]
         sample = Sample.model_validate(fields)
-        for check in _CHECKS:
+        for check in _checks():
             if check.applies(sample):
                 check.check(sample, {})
-        if MathQuestion().applies(sample):
-            MathQuestion().check(sample, {})
 
 
 def code_blocks(data: bytes) -> None:
@@ -305,6 +313,7 @@ def _letter_headers() -> bytes:
 
 
 _JSON = (b'{"', b'":', b"[", b"]", b"{}", b"null", b"1e999", b"-0", b"\\ud800", b"NaN", b"9" * 400, b"[" * 500)
+_DEEP = b'{"a":' + b"[" * 5000 + b"}"
 _ROW = json.dumps({"instruction": "q", "response": "a", "a": {"b": 1}, "t": ["x"]}).encode()
 _CHAT = json.dumps({"choices": [{"message": {"content": "{}"}, "finish_reason": "stop"}], "usage": {}}).encode()
 _MATH = (
@@ -364,7 +373,9 @@ PARSERS = {
     "gzip": Parser(file_of("a.jsonl.gz"), (__import__("gzip").compress(_ROW, mtime=0),), (b"\x1f\x8b",)),
     "chat": Parser(chat_answer, (_CHAT,), (*_JSON, b'"top_logprobs"', b'"logprobs"')),
     "retry-after": Parser(retry_header, (b"12", b"Wed, 21 Oct 2015 07:28:00 GMT"), (b"GMT", b"+9999", b"99999999")),
-    "judge": Parser(judged, (b'{"score": 4.5}', b'{"tags": ["a"]}', b'{"instruction": "x", "response": "y"}'), _JSON),
+    "judge": Parser(
+        judged, (b'{"score": 4.5}', b'{"tags": ["a"]}', _DEEP, b'{"instruction": "x", "response": "y"}'), _JSON
+    ),
     "http": Parser(http_request, (b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: text/plain\r\n\r\n",), _HTTP),
     "answers": Parser(answers, (b"#### 1,234.5 km\x00\\frac{1}{2}", "答案是百分之三十\x00(1, 2]".encode()), _MATH),
     "checks": Parser(checks, (_TEXTS,), (*_CODE, *_MATH, b"\\(", b"1. ", b"4111111111111111")),

@@ -64,6 +64,11 @@ def test_the_next_release_is_the_one_that_would_have_been(tmp_path: Path) -> Non
     work.mkdir()
     write_lake(work, "1.jsonl", rows(FILE))
     with broker_in(tmp_path / "first") as (process, bootstrap), _started(work, bootstrap) as here:
+        # Asked before the broker has a coordinator for any group, librdkafka's admin client would crash.
+        transport = KafkaTransport(BrokerSettings(bootstrap_servers=bootstrap))
+        transport.ensure_topics()
+        assert set(transport.offsets.committed("nobody", "samples.raw").values()) == {0}
+        transport.close()
         submitted = here.limoflow("run", spec(work), "--detach")
         assert submitted.returncode == 0, submitted.stderr
         (run_id,) = re.findall(r"run (kept-\w+) submitted", submitted.stdout)

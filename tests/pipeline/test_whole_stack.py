@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,15 @@ def test_an_unknown_broker_is_a_clear_error(tmp_path: Path) -> None:
 def test_an_interrupted_demo_leaves_no_process_and_no_half_release(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "demo", tmp_path)
     command = [sys.executable, "-m", "examples.demo", "--folder", str(tmp_path / "demo"), "--rows", "600"]
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=stack.environment, start_new_session=True)
+    # A shell's background jobs, and so these tests in one, are started deaf to Ctrl-C.
+    hearing = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=stack.environment,
+        start_new_session=True,
+        preexec_fn=hearing,  # noqa: PLW1509 - no other thread runs here
+    )
     state_file = stack.home.stack / "state.json"
     until(lambda: state_file.exists() and bool(stack.state.of("triton")), 120.0, "the start of the stack")
     stack_id = stack.state.stack_id

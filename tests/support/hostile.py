@@ -44,8 +44,10 @@ class Hostile:
 
     @property
     def limits(self) -> Limits:
-        """Tight ones; one that is to end by itself has time for that on a busy machine."""
-        return TIGHT if self.ends - {"exited"} else replace(TIGHT, cpu_seconds=5.0, wall_seconds=20.0)
+        """Tight ones for what may burn time; else enough for a busy machine, and little for what sleeps."""
+        if "cpu_limit" in self.ends:
+            return TIGHT
+        return replace(TIGHT, cpu_seconds=5.0, wall_seconds=0.7 if self.ends == {"wall_limit"} else 20.0)
 
 
 def _tries(name: str, *expressions: str) -> Hostile:
@@ -115,8 +117,8 @@ PROGRAMS: tuple[Hostile, ...] = (
     ),
     Hostile(
         "many processes that burn time",
-        "import os\nfor _ in range(4):\n os.fork()\nwhile True: pass",
-        ends=BURNS,
+        "import os\ntry:\n for _ in range(4): os.fork()\nexcept OSError: pass\nwhile True: pass",
+        ends=BURNS | {"memory_limit"},  # gVisor counts what they share for each
     ),
     Hostile(
         "daemonised child",
@@ -344,6 +346,60 @@ PROGRAMS: tuple[Hostile, ...] = (
             "-c",
             "bwrap --unshare-user --bind / / true && echo ESCAPED; unshare -U true && echo ESCAPED; echo HELD",
         ),
+        held=True,
+    ),
+    Hostile(
+        "calls by the 32-bit door",
+        _LIBC + "import mmap\nregion = mmap.mmap(-1, 4096, prot=7)\n"
+        "region.write(bytes.fromhex('b814000000cd80c3'))\n"  # mov eax, getpid; int 0x80; ret
+        "print('ESCAPED', ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(region)))())",
+        ends=frozenset({"signalled"}),
+    ),
+    Hostile(
+        "calls by the x32 door",
+        _LIBC + "print('HELD' if libc.syscall(0x40000000 | 39) == -1 else 'ESCAPED')",
+        ends=frozenset({"signalled", "exited"}),  # gVisor has no such calls
+        held=True,
+    ),
+    Hostile(
+        "children whose time nobody is told",
+        "import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True:\n"
+        " try:\n  if os.fork() == 0:\n   end = time.monotonic() + 0.01\n   while time.monotonic() < end: pass\n"
+        "   os._exit(0)\n except OSError: pass\n time.sleep(0.01)",
+        ends=BURNS | {"signalled"},
+    ),
+    Hostile(
+        "a name that reads as another process's numbers",
+        _LIBC + "libc.prctl(15, b'a) S 1 1 1 0 -1 0', 0, 0, 0)\nwhile True: pass",
+        ends=BURNS,
+    ),
+    Hostile(
+        "taking its rooms away",
+        "import os, shutil\nfor place in ('/tmp/work', '/tmp/.shm'):\n shutil.rmtree(place, ignore_errors=True)\n"
+        "os.chmod('/tmp', 0)\nos.closerange(0, 3)\nos._exit(0)",
+    ),
+    Hostile(
+        "signals through its output",
+        "import fcntl, os, signal\nfor n in (0, 1, 2):\n for command, value in ((fcntl.F_SETFL, os.O_NONBLOCK | 0o20000),\n"
+        "   (fcntl.F_SETOWN, 1), (fcntl.F_SETOWN, -1), (10, signal.SIGKILL), (1031, 1 << 20)):\n"
+        "  try: fcntl.fcntl(n, command, value)\n  except OSError: pass\n"
+        "while True:\n try: os.write(1, b'x' * 4096)\n except BlockingIOError: pass",
+        ends=frozenset({"output_limit", "signalled"}),  # the signal that it asks for is its own
+    ),
+    Hostile(
+        "a program from nowhere",
+        _LIBC + _TRY + "attempt(lambda: libc.syscall(319, b'x', 0))\n"
+        "os.symlink('/proc/self/exe', 'exe')\nattempt(lambda: open('/proc/self/exe', 'r+b'))\n"
+        "attempt(lambda: open('exe', 'r+b'))\nattempt(lambda: libc.syscall(434, 1, 0))\n"
+        "attempt(lambda: libc.syscall(424, 1, 9, 0, 0))",
+        held=True,
+    ),
+    Hostile(
+        "descriptors in flight",
+        "import array, os, socket\npairs = []\ntry:\n while True:\n  pairs.append(socket.socketpair())\n"
+        "  one = pairs[-1][0]\n  one.setblocking(False)\n  while True:\n   try: one.sendmsg([b'x'], [(1, 1, array.array('i', [0, 1, 2]))])\n"
+        "   except BlockingIOError: break\nexcept OSError: print('HELD')",
+        ends=frozenset({"exited", *BURNS}),
         held=True,
     ),
 )

@@ -1,10 +1,11 @@
-"""Solutions with one operator changed or dropped."""
+"""Solutions and queries with one operator changed or dropped."""
 
 from __future__ import annotations
 
 import ast
 import copy
 import random
+import re
 from collections.abc import Iterator
 
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -27,6 +28,26 @@ def mutants(source: str, function: str) -> Iterator[str]:
                 target = list(ast.walk(copied))[place]
                 if change(copied, target):
                     yield ast.unparse(ast.fix_missing_locations(copied))
+
+
+_QUERY_SWAPS = (
+    (">=", "<"), ("<=", ">"), ("!=", "="), (">", ">="), ("<", "<="), ("=", "!="), ("MAX", "MIN"), ("MIN", "MAX"),
+    ("AVG", "SUM"), ("SUM", "AVG"), ("DESC", "ASC"), ("ASC", "DESC"), ("AND", "OR"), ("OR", "AND"), ("DISTINCT", ""),
+    ("INTERSECT", "UNION"), ("UNION", "INTERSECT"), ("EXCEPT", "UNION"), ("NOT IN", "IN"), ("LIMIT 1", "LIMIT 2"),
+)  # fmt: skip
+
+
+def query_mutants(query: str) -> list[str]:
+    """Return every query in which one operator, outside quotes and joins, is another or gone."""
+    found = []
+    for one, other in _QUERY_SWAPS:
+        bound = r"\b" if one[0].isalpha() else ""
+        for match in re.finditer(rf"(?<![<>!=]){bound}{re.escape(one)}{bound}(?!=)", query, re.IGNORECASE):
+            before = query[: match.start()]
+            joins = one == "=" and re.search(r"\bON\s+\S+\s*$", before, re.IGNORECASE)
+            if not joins and not (before.count("'") % 2 or before.count('"') % 2):
+                found.append(before + other + query[match.end() :])
+    return sorted(set(found) - {query})
 
 
 def sampled(source: str, function: str, number: int, seed: str) -> list[str]:

@@ -29,7 +29,6 @@ NEED_A_FAULT = {
     "limoflow:cost_per_accepted:dollars1d": _NO_CHAT,
     "limoflow:tokens_per_accepted:ratio1d": _NO_CHAT,
     "limoflow_score_drift_index": "the demo has one window, and drift is between windows",
-    "limoflow_check_seconds": "a check that is skipped has no time",
     "limoflow_generation_refusals_total": "the demo's strategies may make every child",
 }
 """Series that a healthy run of the demo need not have, and why."""

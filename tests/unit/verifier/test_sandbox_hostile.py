@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from services.verifier.sandbox import Job, Limits, Sandbox, best_sandbox
@@ -91,6 +92,23 @@ def test_a_box_killed_from_outside_is_replaced(runner: asyncio.Runner, sandbox: 
         return (await running).status, (await sandbox.run(Job(python="1"))).status
 
     assert runner.run(killed()) == ("unavailable", "exited")
+
+
+def test_a_box_that_is_stuck_is_replaced(
+    runner: asyncio.Runner, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.verifier.sandbox.box._GRACE_SECONDS", 0.2)
+
+    async def stuck() -> tuple[str, str]:
+        assert (await sandbox.run(Job(python="1"))).status == "exited"
+        (box,) = sandbox._all
+        for process in psutil.Process(box._process.pid).children(recursive=True):
+            process.suspend()
+        return (await sandbox.run(Job(python="1", limits=Limits(wall_seconds=0.2)))).status, sandbox.reason or ""
+
+    assert runner.run(stuck()) == ("unavailable", "")
+    monkeypatch.undo()
+    assert runner.run(sandbox.run(Job(python="1"))).status == "exited"
 
 
 SECRET = "zq" + "5e7c" * 10

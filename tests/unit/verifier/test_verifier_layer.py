@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -119,7 +120,7 @@ async def test_cheap_checks_run_first() -> None:
 
 def test_an_unknown_check_is_named() -> None:
     spec = RunSpec.model_validate({"name": "r", "sources": [{"path": "x"}], "verify": {"checks": {"maths": {}}}})
-    (problem,) = check_problems(spec)
+    (problem,) = check_problems(spec, Path.cwd())
     assert "verify.checks: 'maths' is unknown" in problem
     assert "did you mean 'math_steps'" in problem or "did you mean 'math_answer'" in problem
 
@@ -248,10 +249,10 @@ async def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_one_is_an
     await check.close()
 
 
-async def test_an_overlong_answer_is_unknown(algebra: MathAnswer) -> None:
-    finding = algebra.check(sample("\\boxed{" + "x+" * 500 + "1}", "x" * 3000 + "^2"), {})
-    assert not isinstance(finding, Finding)
-    assert (await finding).verdict == "unknown"
+def test_an_overlong_answer_is_unknown_and_no_worker_is_asked() -> None:
+    finding = MathAnswer().check(sample("\\boxed{" + "x+" * 500 + "1}", "x" * 3000 + "^2"), {})
+    assert isinstance(finding, Finding)
+    assert (finding.verdict, finding.reason) == ("unknown", "too_long")
 
 
 ECHO = """

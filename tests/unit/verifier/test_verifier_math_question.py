@@ -119,3 +119,10 @@ async def test_an_outage_is_passed_on_and_no_models_means_rules_only() -> None:
         await asked({"a": DependencyUnavailable("out")})
     finding, chats = await asked({}, models=[])
     assert (finding.verdict, chats) == ("pass", [])
+
+
+async def test_several_samples_of_one_model_vote() -> None:
+    said = iter([YES, NO, YES] * 3 + [NO, "perhaps true", NO])
+    finding, (chat,) = await asked({"a": lambda _text: next(said)}, samples=3)
+    assert (finding.verdict, finding.reason) == ("fail", "contradiction")
+    assert len(chat.seen) == 12

@@ -50,7 +50,6 @@ def guard(channels: Channels, limits: Mapping[str, Any], others: int) -> NoRetur
         write_all(channels.status, FAILED + f"{type(error).__name__}: {error}".encode(errors="replace")[:500])
         os._exit(1)
     system.drop_privileges()
-    write_all(channels.status, STARTED)
     os.closerange(0, channels.status)
     os.closerange(channels.status + 1, 1 << 20)
     write_all(channels.status, ENDED + END.pack(*_awaited(pid)))
@@ -61,6 +60,7 @@ def _started(job: Mapping[str, Any], channels: Channels, limits: Mapping[str, An
     rooms.make_rooms(limits["disk_bytes"])
     rooms.write_files({name: base64.b64decode(content) for name, content in job["files"].items()})
     stdin = system.sealed_file(base64.b64decode(job["stdin"]))
+    write_all(channels.status, STARTED)  # before the program is there: in gVisor it can kill this process
     pid = os.fork()
     if pid == 0:
         _run(job, channels, limits, others, stdin)

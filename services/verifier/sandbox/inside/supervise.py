@@ -118,8 +118,10 @@ def _take(job: Running, descriptor: int) -> bool:
 
 
 def _note_end(job: Running) -> None:
-    told = os.read(job.status, 1 + END.size)
-    if job.verdict is None and told[:1] == ENDED and len(told) == 1 + END.size:
+    told = os.read(job.status, 1 + _DETAIL)
+    if told[:1] == FAILED:
+        job.detail = job.detail or f"not started: {told[1:].decode(errors='replace')}"
+    elif job.verdict is None and told[:1] == ENDED and len(told) == 1 + END.size:
         status, cpu_seconds = END.unpack(told[1:])
         _judge(job, status, cpu_seconds)
     _end(job)

@@ -1,0 +1,1 @@
+"""What a short answer says, and whether two of them say the same."""
