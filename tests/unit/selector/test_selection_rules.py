@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.run import Run, RunSpec
+from schemas.run import Run, RunSpec, Score
 from services.selector import explain
 from services.selector.allocation import allocate_strata
 from services.selector.candidate import Candidate, VectorSpace
@@ -190,3 +190,53 @@ def test_what_cannot_be_chosen_by_is_said_before_anything_runs(tmp_path: Path) -
     assert "compares embeddings" in said[0]
     assert "add up to 0" in said[1]
     assert check_selection(spec_of(), tmp_path) == []
+
+
+STRATEGIES = ["greedy", *known_strategies()]
+
+
+def diversity_of(name: str) -> dict[str, object]:
+    return {} if name == "greedy" else {"strategy": name}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_samples_that_are_all_alike_give_one(name: str) -> None:
+    alike = [dataclasses.replace(it, instruction="a b c", response="d e f", vector=POOL[0].vector) for it in POOL]
+    closing = close(alike, diversity=diversity_of(name))
+    best = min(alike, key=lambda it: (-(it.parts["quality"] or 0.0), it.id))
+    assert list(closing.chosen) == [best.id]
+    assert {(why.reason, why.nearest) for why in closing.refused.values()} == {(explain.EXACT_DUPLICATE, best.id)}
+    assert closing.release.shortfall == 5
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_embeddings_that_are_all_alike_leave_every_sample_a_reason(name: str) -> None:
+    same = [dataclasses.replace(it, vector=POOL[0].vector, parts={"quality": 0.5}) for it in POOL]
+    closing = close(same, diversity=diversity_of(name))
+    assert closing.chosen.keys() | closing.refused.keys() == {it.id for it in POOL}
+    assert 1 <= len(closing.chosen) <= 6
+    assert close(same[::-1], diversity=diversity_of(name)).release.manifest() == closing.release.manifest()
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_quotas_that_cannot_be_met_are_taken_up_by_others_or_say_what_is_missing(name: str) -> None:
+    rare = [candidate(number, domain="rare") for number in range(100, 102)]
+    wanted = {"domain": {"rare": 0.5, "d": 0.25, "nobody": 0.25}}
+    release = close([*POOL, *rare], diversity=diversity_of(name), quotas=wanted, target=8).release
+    held = {stratum: sum(row.stratum == stratum for row in release.rows) for stratum in release.quotas}
+    assert held["rare/easy"] <= 2
+    assert sum(held.values()) + release.shortfall == 8
+    assert "nobody/easy" not in held
+    only = close(POOL, diversity=diversity_of(name), quotas={"domain": {"nobody": 1.0}})
+    assert only.release.rows == []
+    assert only.release.shortfall == 6
+    assert {why.reason for why in only.refused.values()} == {explain.NO_QUOTA}
+
+
+@pytest.mark.parametrize("combine", ["mean", "rank", "minimum_rank", "product", "pareto"])
+def test_weights_that_sum_to_zero_choose_nothing_by_chance(combine: str) -> None:
+    score = Score(weights={"quality": 0.0}, combine=combine)
+    spec = spec_of().model_copy(update={"score": score})
+    closing = close_window(POOL, Elsewhere(), Run(run_id="r", spec=spec), 0)
+    assert closing.release.rows == []
+    assert {why.reason for why in closing.refused.values()} == {explain.UNSCORED}
