@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,13 +11,16 @@ from limoflow.cli.place import connected
 from limoflow.errors import UsageError
 from limoflow.stream.types import LogReader, Record
 
+if TYPE_CHECKING:
+    from schemas.dead_letter import DeadLetter
+
 app = typer.Typer(help="Dead letters: list, show, replay.", no_args_is_help=True)
 Stage = Annotated[str | None, typer.Option(help="Only those of this stage.")]
 RunId = Annotated[str | None, typer.Option("--run", help="Only those of this run.")]
 
 
-def _letters(reader: LogReader, stage: str | None, run_id: str | None) -> Iterator[Record]:
-    from schemas.headers import RUN, header_text
+def _letters(reader: LogReader, stage: str | None, run_id: str | None) -> Iterator[tuple[Record, DeadLetter]]:
+    from limoflow.stream.dead_letters import read_dead_letter
     from schemas.topics import dead_letters_of, topics
 
     wanted = [name for name in topics() if name.startswith("dlq.")]
@@ -27,18 +30,16 @@ def _letters(reader: LogReader, stage: str | None, run_id: str | None) -> Iterat
             raise UsageError(f"stage {stage!r} has no dead-letter topic; the stages are {known}")
         wanted = [dead_letters_of(stage)]
     for record in reader.read(wanted):
-        if run_id in (None, header_text(record.headers, RUN)):
-            yield record
+        letter = read_dead_letter(record)
+        if run_id in (None, letter.run_id):
+            yield record, letter
 
 
 @app.command("list")
 def list_letters(stage: Stage = None, run_id: RunId = None) -> None:
     """List dead letters, one a line: id, stage, error."""
-    from limoflow.stream.dead_letters import read_dead_letter
-
     with connected() as transport:
-        for record in _letters(transport.reader, stage, run_id):
-            letter = read_dead_letter(record)
+        for _, letter in _letters(transport.reader, stage, run_id):
             first_line = letter.error.splitlines()[0] if letter.error else ""
             typer.echo(f"{letter.sample_id}  {letter.stage:<10} {letter.error_class}: {first_line[:120]}")
 
@@ -46,12 +47,9 @@ def list_letters(stage: Stage = None, run_id: RunId = None) -> None:
 @app.command("show")
 def show_letter(sample_id: str) -> None:
     """Show everything known of a dead letter, and its original bytes."""
-    from limoflow.stream.dead_letters import read_dead_letter
-
     found = False
     with connected() as transport:
-        for record in _letters(transport.reader, None, None):
-            letter = read_dead_letter(record)
+        for record, letter in _letters(transport.reader, None, None):
             if letter.sample_id == sample_id:
                 found = True
                 typer.echo(letter.model_dump_json(indent=2))
@@ -67,13 +65,13 @@ def replay_letters(
     run_id: RunId = None,
 ) -> None:
     """Put dead letters back on the topic that they came from."""
-    from limoflow.stream.dead_letters import read_dead_letter, replay
+    from limoflow.stream.dead_letters import replay
     from schemas.topics import dead_letters_of
 
     with connected() as transport:
         emits, unread = [], 0
-        for record in _letters(transport.reader, stage, run_id):
-            if sample_ids and read_dead_letter(record).sample_id not in sample_ids:
+        for record, letter in _letters(transport.reader, stage, run_id):
+            if sample_ids and letter.sample_id not in sample_ids:
                 continue
             if record.topic == dead_letters_of("ingestor"):
                 unread += 1

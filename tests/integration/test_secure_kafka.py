@@ -135,7 +135,7 @@ def _everything_said(here: Place) -> Iterator[str]:
     """What the command line and the processes answer, all of it."""
     (run_id,) = re.findall(r"run (secure-\w+) submitted", here.limoflow("run", "run.yaml", "--detach").stdout)
     # The generator was stopped between a dead letter and its acknowledgement: the letter may stand there twice.
-    (letter,) = {line.split()[0] for line in here.limoflow("dlq", "list").stdout.splitlines()}
+    (letter,) = {line.split()[0] for line in here.limoflow("dlq", "list", "--run", run_id).stdout.splitlines()}
     sample = json.loads(next((here.folder / "home" / "releases").rglob("*.jsonl")).read_text("utf-8").splitlines()[0])[
         "id"
     ]

@@ -32,6 +32,7 @@ ELSEWHERE = {
     r"make test": (".ci/run", "make test"),
     r"make demo": ("tests/pipeline/test_whole_stack.py", '"-m", "examples.demo"'),
     r"make test-chaos": ("Makefile", "pytest tests/chaos -m chaos"),
+    r"make test-scale": ("Makefile", "tests/chaos/test_selector_at_scale.py"),
     r"make test-k8s": ("Makefile", "-m tests.deploy.cluster"),
     r"make (bench|study)": ("Makefile", "-m benchmarks"),
     r"make prometheus": ("Makefile", "test: bubblewrap venv venv-triton prometheus"),

@@ -218,6 +218,8 @@ def test_dead_letters_are_listed_and_shown(flow: LocalFlow) -> None:
     listed = invoke("dlq", "list")
     assert "ingestor" in listed
     sample_id = listed.split()[0]
+    assert invoke("dlq", "list", "--run", "flow-1") == listed
+    assert invoke("dlq", "list", "--run", "flow-2") == ""
     assert "{broken" in invoke("dlq", "show", sample_id)
     assert "left 1 of the ingestor" in invoke("dlq", "replay")
     with pytest.raises(LimoflowError, match="no dead-letter topic"):
