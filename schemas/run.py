@@ -10,6 +10,7 @@ from schemas.base import Contract, canonical_json, digest
 
 Share = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
 class Source(Contract):
@@ -445,9 +446,16 @@ class Evaluate(Contract):
 
 
 class RunSpec(Contract):
-    """What to build, from which data, how checked, scored, chosen, trained and evaluated."""
+    """What to build, from which data, how checked, scored, chosen, trained and evaluated.
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    Attributes
+    ----------
+    tenant : str, optional
+        On whose quota the run goes, where an installation has tenants (docs/operate/tenants.md).
+    """
+
+    name: Name
+    tenant: Annotated[Name | None, Field(exclude_if=lambda value: value is None)] = None
     seed: Annotated[int, Field(ge=0)] = 0
     recipe: str | None = None
     sources: Annotated[list[Source], Field(min_length=1)]

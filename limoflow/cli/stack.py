@@ -25,7 +25,7 @@ def up(
     """Start Kafka, Triton and all services on free loopback ports; Ctrl-C stops them."""
     from limoflow.wiring.stack import StackOptions, run_stack, triton_venv
 
-    counts = _counts(workers or [])
+    counts = _counts(workers or [], partitions)
     if detach:
         _detached(partitions, workers or [], observe=observe)
         return
@@ -68,8 +68,8 @@ def doctor() -> None:
         )
 
 
-def _counts(workers: list[str]) -> dict[str, int]:
-    from limoflow.wiring.stack import SERVICES
+def _counts(workers: list[str], partitions: int) -> dict[str, int]:
+    from limoflow.wiring.stack import SERVICES, idle_workers
 
     counts = {}
     for setting in workers:
@@ -77,6 +77,9 @@ def _counts(workers: list[str]) -> dict[str, int]:
         if name not in SERVICES or not count.isdigit():
             raise UsageError(f"--workers {setting!r}: write SERVICE=NUMBER with one of {', '.join(SERVICES)}")
         counts[name] = int(count)
+        idle = idle_workers(name, int(count), partitions)
+        if idle is not None:
+            raise UsageError(f"--workers {setting}: {idle}")
     return counts
 
 

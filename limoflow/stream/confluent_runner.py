@@ -386,6 +386,8 @@ class TaskRunner:
             if marks is not None:
                 self._observer.lag(self._task.name, one.topic, one.partition, max(0, marks[1] - position))
         self._observer.in_flight(self._task.name, len(self._pending))
+        if self._joined:
+            self._observer.assigned(self._task.name, len(self._feed.positions))
 
 
 def run_task(task: Task, broker: BrokerSettings, **options: Any) -> int:

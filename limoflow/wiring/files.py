@@ -12,9 +12,10 @@ from typing import IO
 import orjson
 from pydantic import ValidationError
 
-from limoflow.errors import UsageError
+from limoflow.errors import PoisonError, UsageError
 from limoflow.layer import Layer, LayerResult, Rejection, stamped
 from limoflow.settings import Home
+from limoflow.versions import check_sample_version
 from limoflow.wiring.plan import Tell, plan_checks, plan_indexes, plan_models, plan_selection
 from schemas.identity import source_id
 from schemas.run import Run, RunSpec
@@ -115,7 +116,8 @@ def _sample(line: bytes, source_ref: str, run_id: str) -> Sample:
         if isinstance(fields, dict):
             fields.setdefault("id", source_id(source_ref))
         sample = Sample.model_validate(fields)
-    except (orjson.JSONDecodeError, ValidationError) as error:
+        check_sample_version(sample)
+    except (orjson.JSONDecodeError, ValidationError, PoisonError) as error:
         raise UsageError(f"{source_ref}: is no sample: {error}") from error
     if sample.metadata.lineage is None:
         return sample.extended(lineage=Lineage(run_id=run_id, window=0, source_ref=source_ref))

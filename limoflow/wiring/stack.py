@@ -19,6 +19,8 @@ from limoflow.stack.supervisor import Service, Supervisor
 from limoflow.stack.triton import ServedModels, TritonServer
 
 SERVICES = ("ingestor", "generator", "verifier", "scorer", "selector", "exporter", "trainer")
+SHARING = ("generator", "verifier", "scorer", "selector")
+"""Services whose workers share partitions; of the others one works and the rest stand by."""
 TRITON_VENV_VARIABLE = "LIMOFLOW_TRITON_VENV"
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -43,6 +45,16 @@ class StackOptions:
     workers: Mapping[str, int] = field(default_factory=dict)
     partitions: int = 4
     observe: bool = False
+
+
+def idle_workers(service: str, workers: int, partitions: int) -> str | None:
+    """Return why some of a service's workers would have nothing to do, or None where each can have a partition."""
+    if service not in SHARING or workers <= partitions:
+        return None
+    return (
+        f"its topics have {partitions} partitions, so {workers - partitions} of {workers} workers would have none; "
+        f"ask for at most {partitions}, or for more --partitions"
+    )
 
 
 def triton_venv() -> Path:

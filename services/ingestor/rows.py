@@ -9,6 +9,7 @@ from typing import Any, get_args
 import orjson
 from pydantic import ValidationError
 
+from limoflow.versions import schema_fault
 from schemas.run import Source
 from schemas.sample import SCHEMA_VERSION, Difficulty, Sample
 
@@ -157,6 +158,9 @@ class RowMapper:
             sample.setdefault(name, part)
         if "id" in value:
             sample["id"] = _identity(value["id"])
+        fault = schema_fault(str(metadata["schema_version"]))
+        if fault is not None:
+            raise RowError(f"{fault}: upgrade the ingestor, and let another run read the file")
         if not isinstance(metadata.get("lineage") or _EMPTY, dict):
             raise RowError("metadata.lineage must be an object")
         return False
