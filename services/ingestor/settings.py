@@ -30,5 +30,5 @@ class IngestorSettings(BaseSettings):
     batch_bytes: int = Field(default=4 << 20, ge=1)
     max_sample_bytes: int = Field(default=1 << 20, ge=1)
     max_dead_letter_bytes: int = Field(default=15 << 20, ge=1)
-    max_unpacked_bytes: int = Field(default=256 << 20, ge=16 << 20)
+    max_unpacked_bytes: int = Field(default=256 << 20, ge=64 << 20)
     scan_seconds: float = Field(default=1.0, ge=0)

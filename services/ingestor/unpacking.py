@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from socket import socketpair
 from typing import NamedTuple
 
 from limoflow.errors import DependencyUnavailable, LimoflowError
 from services.ingestor.sources import Row, SourceError, Unit
 
+Process = subprocess.Popen[bytes]
 FRAME_ROWS = 100
 _END_S = 5.0
 
@@ -49,7 +50,7 @@ class Unpacker:
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._idle: list[tuple[SpawnProcess, Connection]] = []
+        self._idle: list[tuple[Process, Connection]] = []
         weakref.finalize(self, _end_all, self._idle)
 
     def rows(self, request: Request) -> Iterator[Row]:
@@ -81,13 +82,24 @@ class Unpacker:
             else:
                 _end(process, connection)
 
-    def _started(self) -> tuple[SpawnProcess, Connection]:
-        context = get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self._bound), daemon=True, name="limoflow-unpacker")
-        process.start()
-        theirs.close()
-        return process, ours
+    def _started(self) -> tuple[Process, Connection]:
+        ours, theirs = socketpair()
+        with theirs:
+            command = [
+                sys.executable,
+                "-m",
+                "services.ingestor.unpacking_worker",
+                str(theirs.fileno()),
+                str(self._bound),
+            ]
+            process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                # What interrupts a command at a terminal is for the command to handle.
+                start_new_session=True,
+            )
+        return process, Connection(ours.detach())
 
 
 def _too_large(bound: int) -> str:
@@ -97,31 +109,45 @@ def _too_large(bound: int) -> str:
     )
 
 
-def _end_all(idle: list[tuple[SpawnProcess, Connection]]) -> None:
+def _end_all(idle: list[tuple[Process, Connection]]) -> None:
     while idle:
         _end(*idle.pop())
 
 
-def _end(process: SpawnProcess, connection: Connection) -> None:
+def _end(process: Process, connection: Connection) -> None:
     connection.close()
     process.kill()
-    process.join(_END_S)
+    process.wait(_END_S)
 
 
-def _serve(connection: Connection, bound: int) -> None:
+def serve(connection: Connection, bound: int) -> None:
     """Answer requests until the other end is gone; the main function of the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import pyarrow as pa
-    import pyarrow.parquet
-
-    from services.ingestor import files  # noqa: F401 - what the code takes is not counted
 
     pa.set_memory_pool(pa.system_memory_pool())
+    _warm_up()
     limit = _address_space() + bound
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             _answer(connection, connection.recv(), bound)
+
+
+def _warm_up() -> None:
+    """Load what reading loads: what code and threads take is not the file's."""
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from services.ingestor.files import read_unit
+    from services.ingestor.formats import reader_of
+
+    packed = io.BytesIO()
+    pq.write_table(pa.table({"text": ["a"]}), packed, compression="zstd")
+    list(reader_of("a.parquet")(packed, Unit("a.parquet", "", 0), 0, 0))
+    with suppress(SourceError):
+        list(read_unit("/", Unit("none.parquet", "/none.parquet", 0), 0, 0))
 
 
 def _address_space() -> int:

@@ -219,7 +219,7 @@ def test_no_service_has_more_workers_than_its_topics_have_partitions(name: str):
     documents = overlay(name)
     partitions = int(named(documents, "ConfigMap")["limoflow"]["data"]["LIMOFLOW_KAFKA_PARTITIONS"])
     for service, workload in workloads(documents).items():
-        assert idle_workers(service, workload["spec"]["replicas"], partitions) is None, service
+        assert idle_workers(service, workload["spec"].get("replicas", 1), partitions) is None, service
     described = named(documents, "KafkaTopic")
     assert {described[topic]["spec"]["partitions"] for topic in described if topic.startswith("samples.")} <= {
         partitions

@@ -90,7 +90,8 @@ def change_password(broker: SecureBroker, user: str) -> str:
     former, broker.passwords[user] = broker.passwords[user], secrets.token_urlsafe(18)
     how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
     change = UserScramCredentialUpsertion(f"limoflow-{user}", how, broker.passwords[user].encode())
-    for altered in connect(broker.settings(ADMIN)).alter_user_scram_credentials([change]).values():
+    admin = connect(broker.settings(ADMIN))
+    for altered in admin.alter_user_scram_credentials([change]).values():
         altered.result()
     return former
 
