@@ -65,7 +65,7 @@ def fitted(cases: Sequence[Case]) -> Costs:
     )
 
 
-def modelled(case: Case, costs: Costs, cores: float) -> tuple[str, float]:
-    """Return what limits a case and the rate that this allows, where others leave it so many cores."""
-    bounds = costs.bounds(case.workers, case.pool_records / case.samples, cores)
+def modelled(case: Case, costs: Costs) -> tuple[str, float]:
+    """Return what limits a case and the rate that this allows, with the cores that others left it."""
+    bounds = costs.bounds(case.workers, case.pool_records / case.samples, case.cores)
     return next(iter(bounds.items()))

@@ -72,6 +72,12 @@ class Case:
     others: float
 
     @property
+    def cores(self) -> float:
+        """Cores that it could have used."""
+        used = (self.first_cpu + self.second_cpu + self.broker_cpu) / self.seconds
+        return used + self.idle
+
+    @property
     def rate(self) -> float:
         """Samples per second."""
         return self.samples / self.seconds
