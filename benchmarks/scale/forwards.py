@@ -18,9 +18,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+
+CHECKPOINTS = 1_000
+_LEAST_ROWS = 250
 
 Counts = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
@@ -74,7 +78,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """Cumulated counts over a window; each array has one element for each row, which is one sample a partition.
+    """Cumulated counts over a window, at a thousand places (fewer in a short one).
 
     Attributes
     ----------
@@ -150,73 +154,63 @@ def simulate(stream: Stream, random: np.random.Generator) -> Course:
 
     Notes
     -----
-    Counts of the first level are exact in distribution. At the second level each count has the exact mean (up to the
-    rounding of the row that fills a reservoir); its draws are independent where the real ones are slightly dependent.
+    Counts of the first level are exact in distribution. At the second level each count has the exact mean; its draws
+    are independent where the real ones are slightly dependent.
     """
-    last = np.arange(1, stream.rows + 1, dtype=np.float64)
-    ids = np.minimum(last * stream.partitions, stream.samples)
-    scored = _Arrivals.of(stream, last, stream.scored)
-    turn = np.ceil(scored.since_restart / stream.strata)
-    enters = _last_kept(turn, stream.reservoir)
-    entered = random.binomial(scored.partitions, enters)
-    fates = random.binomial(scored.partitions - entered, _last_kept(scored.since_restart, stream.sketch))
-    for share in (stream.refused, stream.dead):
-        if share > 0.0:
-            elsewhere = _Arrivals.of(stream, last, share)
-            fates = fates + random.binomial(elsewhere.partitions, _last_kept(elsewhere.since_restart, stream.sketch))
-    arrived = np.cumsum(scored.partitions)
-    held = np.minimum(arrived, stream.strata * stream.reservoir)
-    stays = _row_kept(arrived / stream.strata, stream.reservoir) / enters
-    accepted = random.binomial(entered, np.minimum(1.0, stays))
-    given_up = np.maximum(entered - np.diff(held, prepend=0), 0)
-    written_back = random.binomial(given_up, np.minimum(1.0, stream.sketch / ids))
-    in_pool = held / ids
+    blocks = min(CHECKPOINTS, math.ceil(stream.rows / _LEAST_ROWS))
+    edges = np.linspace(0, stream.rows, blocks + 1).round().astype(np.int64)
+    changes = np.array([_block(stream, int(begin), int(end), random) for begin, end in pairwise(edges)])
+    forwarded, fates, accepted, written_back = changes.cumsum(axis=0).T
+    ids = _arrived(stream, edges[1:].astype(np.float64), 1.0)
+    held = np.minimum(_arrived(stream, edges[1:].astype(np.float64), stream.scored), stream.strata * stream.reservoir)
     return Course(
         admitted=ids.astype(np.int64),
-        forwarded=np.cumsum(entered),
-        fates=np.cumsum(fates),
-        accepted=np.cumsum(accepted),
-        written_back=np.cumsum(written_back),
+        forwarded=forwarded,
+        fates=fates,
+        accepted=accepted,
+        written_back=written_back,
         held=held.astype(np.int64),
-        fates_held=np.rint(np.minimum(ids, stream.sketch) * (1.0 - in_pool)).astype(np.int64),
+        fates_held=np.rint(np.minimum(ids, stream.sketch) * (1.0 - held / ids)).astype(np.int64),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrivals:
-    """What comes in one row on the partitions of one topic.
+def _block(stream: Stream, begin: int, end: int, random: np.random.Generator) -> tuple[int, int, int, int]:
+    """Return how many are forwarded, stated, accepted and written back in some rows; what is made lies in the cache."""
+    rows = np.arange(begin, end + 1, dtype=np.float64)
+    arrived = _arrived(stream, rows, stream.scored)
+    new = np.diff(arrived).astype(np.int64)
+    number = _since_restart(stream, rows[1:], stream.scored)
+    enters = _last_kept(np.ceil(number / stream.strata), stream.reservoir)
+    entered = random.binomial(new, enters)
+    fates = random.binomial(new - entered, _last_kept(number, stream.sketch)).sum()
+    for share in (stream.refused, stream.dead):
+        if share > 0.0:
+            elsewhere = np.diff(_arrived(stream, rows, share)).astype(np.int64)
+            stands = _last_kept(_since_restart(stream, rows[1:], share), stream.sketch)
+            fates += random.binomial(elsewhere, stands).sum()
+    in_window = np.diff(entries(arrived / stream.strata, stream.reservoir)) * stream.strata / np.maximum(new, 1)
+    accepted = random.binomial(entered, np.minimum(1.0, in_window / enters))
+    given_up = np.maximum(entered - np.diff(np.minimum(arrived, stream.strata * stream.reservoir)), 0).astype(np.int64)
+    ids = _arrived(stream, rows[1:], 1.0)
+    written_back = random.binomial(given_up, _last_kept(ids, stream.sketch))
+    return entered.sum(), fates, accepted.sum(), written_back.sum()
 
-    Attributes
-    ----------
-    partitions : array of int
-        Partitions that get an item in this row.
-    since_restart : array of float
-        The number of that item on its partition since the pools were last empty, from 1.
-    """
 
-    partitions: Counts
-    since_restart: Numbers
+def _arrived(stream: Stream, rows: Numbers, share: float) -> Numbers:
+    """Return how many samples of one end have come after so many rows, on all partitions."""
+    return np.asarray(np.minimum(np.ceil(rows * share) * stream.partitions, math.ceil(stream.samples * share)))
 
-    @classmethod
-    def of(cls, stream: Stream, last: Numbers, share: float) -> _Arrivals:
-        number = np.ceil(last * share)
-        new = np.diff(number, prepend=0.0)
-        partitions = np.rint(new * stream.partitions).astype(np.int64)
-        partitions[-1] -= round((stream.rows * stream.partitions - stream.samples) * new[-1])
-        beginnings = np.array(stream.beginnings, dtype=np.float64)
-        begun = beginnings[np.searchsorted(beginnings, last, side="left") - 1]
-        return cls(partitions, np.maximum(1.0, number - np.ceil(begun * share)))
+
+def _since_restart(stream: Stream, rows: Numbers, share: float) -> Numbers:
+    """Return the number of a row's sample on its partition since the pools were last empty, from 1."""
+    beginnings = np.array(stream.beginnings, dtype=np.float64)
+    begun = beginnings[np.searchsorted(beginnings, rows, side="left") - 1]
+    return np.asarray(np.maximum(1.0, np.ceil(rows * share) - np.ceil(begun * share)))
 
 
 def _last_kept(items: Numbers, kept: int) -> Numbers:
     """Return the probability that the last of so many items is among the `kept` smallest."""
     return np.minimum(1.0, kept / items)
-
-
-def _row_kept(items: Numbers, kept: int) -> Numbers:
-    """Return the mean of that probability over each row, given the number of items at the end of each row."""
-    new = np.diff(items, prepend=0.0)
-    return np.diff(entries(items, kept), prepend=0.0) / np.where(new > 0.0, new, 1.0)
 
 
 def _harmonic(number: Numbers | np.float64) -> Numbers:

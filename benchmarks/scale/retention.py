@@ -18,7 +18,7 @@ TOMBSTONES_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class PoolLog:
-    """The bytes of selector.pool over a window, one replica; one element for each row of the course.
+    """The bytes of selector.pool over a window, one replica; one element for each place of the course.
 
     Attributes
     ----------

@@ -75,7 +75,7 @@ def test_the_mean_of_the_draws_is_the_formula() -> None:
 def test_a_billion_samples_are_simulated_and_not_drawn() -> None:
     course = simulate(replace(LARGE, reservoir=1_000, sketch=1_000), np.random.default_rng(0))
     assert course.admitted[-1] == 10**9
-    assert len(course.records) == 10**6
+    assert len(course.records) == 1_000
     assert course.held[-1] == 1_000
 
 
