@@ -8,12 +8,15 @@ import numpy as np
 
 from benchmarks.scale.forwards import Course, Numbers
 from benchmarks.scale.sizes import Sizes
+from schemas.topics import CANDIDATE, RAW, REJECTED, SCORED, VERIFIED, topics
 
 DAY_S = 86_400.0
 DIRTY = 0.1
 """`min.cleanable.dirty.ratio` of the compacted topics."""
 TOMBSTONES_S = 86_400.0
 """`delete.retention.ms` of the compacted topics."""
+A_SAMPLE = {RAW: 1_100, CANDIDATE: 1_100, VERIFIED: 1_400, SCORED: 2_800, REJECTED: 2_800}
+"""Bytes for each admitted sample in the topics that are kept for a time, measured by `make test-k8s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +60,9 @@ def pool_log(course: Course, sizes: Sizes, rate: float) -> PoolLog:
 def kept(samples_a_day: float, bytes_a_sample: float, hours: float, replicas: int = 3) -> float:
     """Return the bytes of a topic that is kept for some hours, once that time has passed."""
     return samples_a_day * bytes_a_sample * hours / 24.0 * replicas
+
+
+def disk(samples_a_day: float, replicas: int = 3) -> float:
+    """Return the bytes of the topics that grow with the samples, once the longest-kept of them has filled."""
+    hours = {name: topics()[name].retention for name in A_SAMPLE}
+    return sum(kept(samples_a_day, size, float(hours[name]), replicas) for name, size in A_SAMPLE.items())
