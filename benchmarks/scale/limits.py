@@ -2,10 +2,11 @@
 
 Three bounds, of which the lowest counts; each needs only the processor time that an event costs:
 
-    rate = min(workers / first, 1 / (records second), cores / (first + records second + broker))
+    rate = min(1 / (share first), 1 / (records second), cores / (first + records second + broker))
 
-with `records` the pool records a sample (simulated: forwards.py). A process counts as one core: Python runs one thread
-at a time, and what librdkafka does beside it is part of the cost and not of the bound.
+with `share` the largest part of the samples that one worker of the first level gets (1 / workers at best), and
+`records` the pool records a sample (simulated: forwards.py). A process counts as one core: Python runs one thread at a
+time, and what librdkafka does beside it is part of the cost and not of the bound.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ class Costs:
         """Return what a sample costs all processes together, with so many records of the pool for each."""
         return self.first + self.broker_sample + records * (self.second + self.broker_record)
 
-    def bounds(self, workers: int, records: float, cores: float) -> dict[str, float]:
+    def bounds(self, share: float, records: float, cores: float) -> dict[str, float]:
         """Return the rate in samples a second that each limit allows, lowest first."""
         found = {
-            "first level": workers / self.first,
+            "first level": 1.0 / (share * self.first),
             "second level": 1.0 / (records * self.second) if records else float("inf"),
             "cores": cores / self.together(records),
         }
@@ -67,5 +68,5 @@ def fitted(cases: Sequence[Case]) -> Costs:
 
 def modelled(case: Case, costs: Costs) -> tuple[str, float]:
     """Return what limits a case and the rate that this allows, with the cores that others left it."""
-    bounds = costs.bounds(case.workers, case.pool_records / case.samples, case.cores)
+    bounds = costs.bounds(case.largest, case.pool_records / case.samples, case.cores)
     return next(iter(bounds.items()))

@@ -31,6 +31,7 @@ from limoflow.stream.types import Emit
 from schemas.headers import RUN
 from schemas.run import Run
 from schemas.topics import POOL, REJECTED, RUNS, SCORED, topics
+from services.selector.pools import PartitionPools
 
 SAMPLES = int(os.environ.get("LIMOFLOW_BENCH_SCALE_SAMPLES", "40000"))
 PARTITIONS = (4, 16, 64)
@@ -48,7 +49,10 @@ class Case:
 
     Attributes
     ----------
-    partitions, workers, samples : int
+    partitions, workers : int
+    largest : float
+        The largest share of the partitions of samples.scored that one worker has.
+    samples : int
     pool_records : int
         Records of selector.pool, all written and read once.
     seconds : float
@@ -62,6 +66,7 @@ class Case:
 
     partitions: int
     workers: int
+    largest: float
     samples: int
     pool_records: int
     seconds: float
@@ -133,7 +138,7 @@ class World:
         with ExitStack() as resources:
             started = [self._start(resources, "first", index) for index in range(workers)]
             started.append(self._start(resources, "second", 0))
-            self._settle(started, workers)
+            largest = self._settle(started, partitions, workers)
             written = -self._written()
             processes = [psutil.Process(it.pid) for it in started]
             for process in processes:
@@ -145,7 +150,7 @@ class World:
             self._wait(self._drained, started)
             seconds, (*first, second, broker), idle, others = meter.read()
             written += self._written()
-        return Case(partitions, workers, samples, written, seconds, sum(first), second, broker, idle, others)
+        return Case(partitions, workers, largest, samples, written, seconds, sum(first), second, broker, idle, others)
 
     def _widen(self, partitions: int) -> None:
         there = self._admin.list_topics(timeout=10).topics
@@ -167,18 +172,18 @@ class World:
         process.start()
         return process
 
-    def _settle(self, started: list[ManagedProcess], workers: int) -> None:
+    def _settle(self, started: list[ManagedProcess], partitions: int, workers: int) -> float:
+        """Wait until the first level's workers share their partitions, and return the largest share of the samples."""
         self._wait(lambda: all(it.is_ready() for it in started), started)
-        self._wait(lambda: self._shared(workers), started)
+        wanted = partitions * sum(it.mode == "group" for it in PartitionPools.inputs)
+        self._wait(lambda: sorted(map(len, self._shares())) == _even(wanted, workers), started)
+        return max(sum(topic == SCORED for topic in share) for share in self._shares()) / partitions
 
-    def _shared(self, workers: int) -> bool:
-        """Whether all partitions of samples.scored are shared among the workers."""
-        (group,) = self._admin.describe_consumer_groups(["selector"]).values()
-        shares = [
-            sum(it.topic == SCORED for it in member.assignment.topic_partitions) for member in group.result().members
-        ]
-        wanted = len(self._admin.list_topics(SCORED, timeout=10).topics[SCORED].partitions)
-        return len(shares) == workers and sum(shares) == wanted and max(shares) - min(shares) <= 1
+    def _shares(self) -> list[list[str]]:
+        """Return the topics of the partitions of each member, if nothing is on its way."""
+        (described,) = self._admin.describe_consumer_groups(["selector"]).values()
+        group = described.result()
+        return [[it.topic for it in member.assignment.topic_partitions] for member in group.members]
 
     def _samples(self, run_id: str, samples: int) -> Iterator[Emit]:
         for number in range(samples):
@@ -212,6 +217,12 @@ class World:
         raise StackError(
             f"a case did not end within {_HANG_GUARD_S:g} s; the logs lie in {processes[0].spec.log_path.parent}"
         )
+
+
+def _even(partitions: int, workers: int) -> list[int]:
+    """Return the numbers of partitions that the group's members have once they are balanced, fewest first."""
+    share, more = divmod(partitions, workers)
+    return [share] * (workers - more) + [share + 1] * more
 
 
 def cases(samples: int = SAMPLES) -> list[Case]:
