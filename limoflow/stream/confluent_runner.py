@@ -89,7 +89,7 @@ class TaskRunner:
         self._paused: set[TopicPartition] = set()
         self._in_job = False
         self._joined = not self._feed.shared
-        self._is_ready = False
+        self._is_ready = self._is_open = False
         self._next_tick = self._next_lag = 0.0
         self._waits = 0
 
@@ -195,7 +195,7 @@ class TaskRunner:
     def _receive(self) -> None:
         """Fetch what has come, a full batch if it is there, and restore from what was committed before."""
         until_tick = self._next_tick - time.monotonic()
-        wait_s = max(0.0, min(_TICK_S, until_tick)) if self._is_ready else _TICK_S
+        wait_s = max(0.0, min(_TICK_S, until_tick)) if self._is_open else _TICK_S
         if self._consumer is None:
             self._stopping.wait(wait_s)
             return
@@ -234,13 +234,13 @@ class TaskRunner:
     def _gate(self) -> bool:
         """Whether records may be processed; until then, hold back all partitions but those that rebuild state."""
         restoring = self._feed.restoring
-        opened = self._joined and self._broadcast.at_end and not restoring
-        self._hold(set() if opened else {one for one in self._feed.partitions if one not in restoring})
-        if opened and not self._is_ready:
+        self._is_open = self._joined and self._broadcast.at_end and not restoring
+        self._hold(set() if self._is_open else {one for one in self._feed.partitions if one not in restoring})
+        if self._is_open and not self._is_ready:
             self._is_ready = True
             if self._on_ready is not None:
                 self._on_ready()
-        return opened
+        return self._is_open
 
     def _hold(self, wanted: set[TopicPartition]) -> None:
         if self._consumer is not None and wanted != self._paused:
@@ -352,9 +352,13 @@ class TaskRunner:
             raise InvariantBroken(f"the positions of {self._task.name!r} cannot be read: {error}") from error
         starts = [_position(one, self._feed.origin(one, offset)) for one, offset in committed.items()]
         consumer.incremental_assign(starts)
+        # librdkafka remembers over the loss of a partition that it was paused.
         if self._in_job:
             consumer.pause(partitions)
             self._paused |= set(committed)
+        else:
+            consumer.resume(partitions)
+            self._paused -= set(committed)
         self._changes.append((True, committed))
         self._joined = True
 
