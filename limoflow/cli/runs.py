@@ -92,8 +92,8 @@ def close(run_id: RunId) -> None:
 def status(
     run_id: Annotated[str | None, typer.Argument(help="One run; all where none is named.")] = None,
     best: Annotated[
-        bool, typer.Option("--best", help="Also the best set so far of each open window of the run.")
-    ] = False,
+        bool, typer.Option("--best/--no-best", help="Also the best set so far of each open window of the run.")
+    ] = True,
 ) -> None:
     """Show the runs, how far each stage has come, and the funnel of one run."""
     from limoflow.audit import audit as audit_run
