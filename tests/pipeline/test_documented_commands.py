@@ -25,7 +25,7 @@ from tests.support.stack import REPOSITORY
 PROGRAMS = r"(?:limoflow|make|kubectl|docker|cp|rm|source|python -m|for)"
 # What needs more than a temporary folder, with the test that runs it and the words by which it is known there.
 ELSEWHERE = {
-    r"limoflow up( --detach| --observe)*": ("tests/support/stack.py", '"up", "--detach"'),
+    r"limoflow up( --detach| --observe| --workers)*": ("tests/support/stack.py", '"up", "--detach"'),
     r"limoflow up --advertise HOST:PORT": ("benchmarks/soak/course.py", '"--advertise", address'),
     r"limoflow down": ("tests/support/stack.py", '"down"'),
     r"limoflow scale (STAGE N|generator 0|ingestor 0)": ("tests/pipeline/test_whole_stack.py", '"scale", "verifier"'),
