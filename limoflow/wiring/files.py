@@ -36,7 +36,7 @@ def apply_layer(name: str, spec: RunSpec, samples: Path, output: Path, home: Hom
     if name == "select":
         spec = plan_selection(spec, Path.cwd())
     if name == "verify":
-        plan_checks(spec, Path.cwd())
+        plan_checks(spec, Path.cwd(), tell)
     models = _models(name, spec, samples, home, tell)
     run = Run(run_id=spec.name, spec=spec, folder=str(Path.cwd()), models=models)
     counts: Counter[str] = Counter()

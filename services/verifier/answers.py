@@ -13,6 +13,8 @@ _SPACE = r"[^\S\n]{0,20}"
 _STATED = re.compile(
     rf"(?:\banswers?{_SPACE}(?:to (?:the|this) (?:question|problem){_SPACE})?\**{_SPACE}"
     rf"(?:is|are|would be|will be|should be|=|:)(?:{_SPACE}(?:therefore|thus|then|equal to)\b)?"
+    rf"|\b(?:correct|right|best){_SPACE}(?:option|choice|alternative){_SPACE}(?:is|:)"
+    rf"|(?:故|应|因此|所以|因而|答案)?选(?:项|择)?(?:是|为|：|:)?{_SPACE}(?=[（(]?[A-H]{{1,8}}(?:[）)。.，,；;\s]|$))"
     rf"|(?:答案|答)(?:应该|应)?(?:\**{_SPACE})?(?:是|为|等于|：|:)|(?:最终|最后)的?(?:结果|答案)(?:是|为|：|:|等于)|结果(?:是|为|等于|：|:))"
     rf"{_SPACE}[:：]?\**{_SPACE}(?=([^\n]{{1,2000}}))",
     re.IGNORECASE,
@@ -24,7 +26,9 @@ _BOX = re.compile(r"\\f?boxed?(?![A-Za-z])\s{0,4}(?:\{|([A-Za-z0-9])(?![A-Za-z0-
 _BETWEEN_BOXES = re.compile(r"[\s$]*(?:,|;|and|or|,\s*and|,\s*or|和|或|、|以及)?[\s$]*")
 _SIGNED = re.compile(rf"(?<![\w.])([-−]?)\s{{0,4}}[$€£¥￥]?\s{{0,4}}(-?)({NUMBER})(?!\d)\s{{0,4}}(%|％)?")
 _SPACED = re.compile(r"(?<=\d)[ \u00a0](?=\d{3}\b)")
+_REASON = re.compile(r"[,;]?\s+(?:because|since)\b|,\s+(?:which|as)\b|[，,]?\s*(?:因为|由于)")
 _SENTENCE_END = re.compile(r"(?<![.\d])\.(?=\s|$)|(?<=\d)\.(?=\s|$)|[。；！]|;\s")
+_YES_OR_NO = re.compile(r"(yes|no|true|false|是的?|不是|否|不对|对|正确|错误)(?=[,.，。！!;；:*\s]|$)", re.IGNORECASE)
 _LONGEST_BOX = 2000
 _MOST_MARKS = 20
 _TAIL = 400
@@ -48,6 +52,12 @@ def final_answer(response: str) -> FinalAnswer | None:
         return FinalAnswer(stripped, marked=True)
     numbers = [match[0].strip() for match in _SIGNED.finditer(_SPACED.sub("", stripped[-_TAIL:]))]
     return FinalAnswer(numbers[-1], marked=False) if numbers else None
+
+
+def yes_or_no(response: str) -> FinalAnswer | None:
+    """Return the yes or no, in English or Chinese, that a response begins with; None for another beginning."""
+    match = _YES_OR_NO.match(response.lstrip("*_ \n"))
+    return FinalAnswer(match[1], marked=True) if match else None
 
 
 def same(gold: str, found: str) -> bool | None:
@@ -115,4 +125,5 @@ def _bare(text: str) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    return _SENTENCE_END.split(text.strip(), maxsplit=1)[0].strip().strip("*_`").strip()
+    sentence = _SENTENCE_END.split(text.strip(), maxsplit=1)[0].strip().strip("*_`").strip()
+    return _REASON.split(sentence, maxsplit=1)[0].strip() or sentence

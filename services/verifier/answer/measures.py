@@ -52,8 +52,8 @@ _NAMES = {
     },
     ("time", 1): {
         "ms millisecond 毫秒": "0.001", "s sec second 秒 秒钟": "1", "min minute 分钟": "60",
-        "h hr hrs hour 小时 时": "3600",
-        "day 天": "86400", "week 周 星期": "604800",
+        "h hr hrs hour 小时 时 个小时": "3600",
+        "day 天": "86400", "week 周 星期 个星期": "604800",
     },
     ("month", 1): {"month 个月 月": "1", "year yr 年": "12"},
     ("angle", 1): {"deg degree ° 度": "1"},
@@ -88,6 +88,7 @@ _MEANING = re.compile(
     r"|less|not|fewer|above|below|least|most|pi|sin|cos|tan|log|ln|exp|after|before|when|where|either|both|but|except"
     r"|approximately|about)\b"
 )
+_ROUGHLY = re.compile(r"[或和至到余约]|以[上下内外]|左右|上下|不[到足等]|大概|分之|^\W*.?多(?![边项面])")
 _COUNTERS = re.compile(
     r"[个只本位名张条块件支枝棵头辆次倍岁人朵颗套双盒箱瓶杯袋包页道间户台部艘架把根片株"
     r"层站组排节课场班箩粒碗盘]"
@@ -176,7 +177,7 @@ def _words(rest: str) -> Measure | None:
     plain = re.fullmatch(r"[A-Za-z\u4e00-\u9fff .'-]{1,60}", rest) and len(words) <= 4
     if not plain or not words or _MEANING.search(rest.casefold()) or (words[0].isascii() and len(words[0]) < 3):
         return None
-    if re.search(r"[或和至到余约]|以上|以下", rest):
+    if _ROUGHLY.search(rest):
         return None
     name = _COUNTERS.sub("", words[0], count=1) if not words[0].isascii() else words[0].rstrip("s")
     return Measure(((f"word:{name}", 1),), Fraction(1)) if name else Measure((), Fraction(1))

@@ -25,7 +25,7 @@ _SIGNS = str.maketrans(
     | {"÷": "\\div ", "±": "\\pm ", "∈": "\\in ", "ℝ": "\\mathbb{R}", "⁄": "/", "⩽": "\\le ", "⩾": "\\ge "}
 )
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))|√")
-_DROPPED = re.compile(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|limits)(?![A-Za-z])|(?<!\\)\\[!;: ]|~")
+_DROPPED = re.compile(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|limits)(?![A-Za-z])|(?<!\\)\\[!;: ]|(?<=.)~")
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,|[ \u00a0\u202f])(?=\d{3}(?!\d))")
 _SAME = (
     (r"\\varnothing", r"\\emptyset"),

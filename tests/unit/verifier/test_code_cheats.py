@@ -116,6 +116,12 @@ async def test_no_cheat_passes(check: CodeTests, name: str) -> None:
         ),
         ("import itertools\ndef add(a, b): return itertools.count()", "assert 3 in add(1, 2)"),
         ("def add(a, b): return 0\nclass math: isclose = lambda *_: True", "assert math.isclose(add(1, 2), 3)"),
+        ("def add(a, b): raise StopIteration", "assert all(map(lambda x: add(x, 1) == x + 1, [1, 2]))"),
+        (
+            "class T:\n @property\n def __class__(self): raise StopIteration\ndef add(a, b): return len\nadd = T()",
+            "assert all(map(lambda x: add == x, [1, 2]))",
+        ),
+        ("class T(list):\n def __eq__(self, o): return True\nadd = T", "assert add() == [1]"),
     ],
 )
 async def test_tests_that_could_be_deceived_are_not(check: CodeTests, code: str, test: str) -> None:
@@ -140,6 +146,9 @@ async def test_tests_that_could_be_deceived_are_not(check: CodeTests, code: str,
          ["s = add()\ns.push(4)\nassert len(s) == 1 and s.items == [4]\nassert isinstance(s, add)"]),
         ("from collections import namedtuple, Counter\nP = namedtuple('P', 'x y')\ndef add(a): return P(1, Counter('aab'))",
          ["assert add(0) == (1, {'a': 2, 'b': 1})"]),
+        ("from typing import NamedTuple\nclass P(NamedTuple):\n x: int\n y: int = 0\ndef add(p): return P(p.x + 1)",
+         ["assert add(P(1)) == P(2) == (2, 0)\nassert add(P(3)).x == 4 and add(P(3)) != P(3)"]),
+        ("class add(list):\n def push(self, x): self.append(x)", ["s = add()\ns.push(1)\nassert s == [1] and s != [2]"]),
         ("def add(a): return {1: {2.5, None}, 'k': (b'x', 3 + 4j, 10 ** 40, float('inf'))}",
          ["assert add(0) == {1: {2.5, None}, 'k': (b'x', 3 + 4j, 10 ** 40, float('inf'))}"]),
         ("from decimal import Decimal\nfrom datetime import date\ndef add(a): return [Decimal('1.10'), date(2020, 1, 2)]",

@@ -97,6 +97,10 @@ class Program:
         values = [self.peer.value(each) for each in args]
         return ["value", self.peer.form(_SPECIAL[name](self.peer.own(number), *values))]  # type: ignore[operator]
 
+    def _plain(self, number: int) -> list[Any]:
+        """Give the plain value of an object built on a plain type; any other one as itself."""
+        return ["value", self.peer.form(self.peer.own(number))]
+
     def _instance(self, number: int, kind: int) -> list[Any]:
         return ["value", isinstance(self.peer.own(number), self.peer.own(kind))]
 

@@ -19,7 +19,10 @@ class ProgramEnded(BaseException):
 
 
 class StandIn:
-    """An object that lives in the program: it is called and iterated there, and is never equal to plain data."""
+    """An object that lives in the program: it is called and iterated there.
+
+    It is equal to plain data only where it is built on a plain type (`class Stack(list)`) and its plain value is equal.
+    """
 
     def __init__(self, link: Link, number: int, kind: str, name: str) -> None:
         self.__dict__.update(_link=link, _number=number, _kind=kind, _name=name)
@@ -73,7 +76,9 @@ class StandIn:
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StandIn):
-            return False
+            # The program gives its value without knowing what that is compared with.
+            plain = self._link.ask(["plain", self._number])
+            return not isinstance(plain, StandIn) and bool(plain == other)
         return self._number == other._number or self._special("__eq__", other) is True
 
     def __hash__(self) -> int:
@@ -98,6 +103,8 @@ class Link:
     ----------
     trouble : BaseException or None
         What ended the tests' belief in the program, even where the tests caught it.
+    doubt : str
+        What speaks against tests that ended well; empty where nothing does.
     used : bool
         Whether anything but its loading was asked of the program.
     """
@@ -106,6 +113,7 @@ class Link:
         self.peer = Peer(self._serve, self._stand_in, _number)
         self._exceptions: dict[str, type[BaseException]] = {}
         self.trouble: BaseException | None = None
+        self.doubt = ""
         self.used = False
 
     def stopped(self, error: BaseException) -> BaseException:
@@ -165,7 +173,10 @@ class Link:
             raise self.stopped(Untestable(f"what the program gave: {rest[0]}"))
         if kind != "raised" or len(rest) != 3:
             raise self.stopped(ProgramEnded("the program's process gave no answer"))
-        raise self._exception(*rest)
+        raised = self._exception(*rest)
+        if request[2:3] != ["__next__"] and isinstance(raised, StopIteration | StopAsyncIteration):
+            self.doubt = f"{type(raised).__name__} was raised, which ends loops over results before they are compared"
+        raise raised
 
     def _exception(self, names: list[str], args: list[Any], missing: str | None) -> BaseException:
         kinds = [each for name in names if isinstance(each := getattr(builtins, str(name), None), type)]
