@@ -70,6 +70,9 @@ def _models(name: str, spec: RunSpec, samples: Path, home: Home, tell: Tell) -> 
 
 
 def _verdicts(result: LayerResult) -> Iterator[str]:
+    for sample in result.passed:
+        told = sample.metadata.verification
+        yield "of those that passed: " + ("verified" if told and told.verified else "not verified")
     for sample in (*result.passed, *(refused.sample for refused in result.rejected)):
         verification = sample.metadata.verification
         for check, found in (verification.results if verification else {}).items():
@@ -88,9 +91,10 @@ def _results(name: str, samples: Iterator[Sample], run: Run, home: Home) -> Iter
 async def _through(name: str, samples: Iterator[Sample], run: Run, home: Home) -> list[LayerResult]:
     from limoflow.wiring.layers import open_layer
 
+    read = list(samples)  # a line that is no sample is told before any work is begun
     async with open_layer(name, home) as layer:
         gate = asyncio.Semaphore(_IN_FLIGHT)
-        return await asyncio.gather(*[_one(layer, sample, run, gate) for sample in samples])
+        return await asyncio.gather(*[_one(layer, sample, run, gate) for sample in read])
 
 
 async def _one(layer: Layer, sample: Sample, run: Run, gate: asyncio.Semaphore) -> LayerResult:

@@ -34,7 +34,7 @@ class Measure:
         return all(name in _PHYSICAL for name, _ in self.dimension)
 
 
-_PHYSICAL = {"length", "mass", "time", "angle"}
+_PHYSICAL = {"length", "mass", "time", "angle", "force", "energy", "power", "pressure", "frequency"}
 _NAMES = {
     ("length", 1): {
         "mm millimeter millimetre 毫米": "0.001", "cm centimeter centimetre 厘米 公分": "0.01",
@@ -58,6 +58,11 @@ _NAMES = {
     ("month", 1): {"month 个月 月": "1", "year yr 年": "12"},
     ("angle", 1): {"deg degree ° 度": "1"},
     ("radian", 1): {"rad radian 弧度": "1"},
+    ("force", 1): {"newton 牛 牛顿": "1"},
+    ("energy", 1): {"joule 焦 焦耳": "1", "kJ kilojoule 千焦": "1000", "cal 卡": "4.184", "kcal 千卡": "4184"},
+    ("power", 1): {"watt 瓦 瓦特": "1", "kW kilowatt 千瓦": "1000"},
+    ("pressure", 1): {"Pa pascal 帕 帕斯卡": "1", "kPa 千帕": "1000"},
+    ("frequency", 1): {"Hz hertz 赫兹": "1"},
     ("dollar", 1): {"$ dollar usd USD 美元 刀": "1", "cent ¢ 美分": "0.01"},
     ("yuan", 1): {"¥ yuan rmb RMB 元 块 块钱 元钱 人民币": "1", "角 毛": "0.1"},
     ("euro", 1): {"€ euro EUR 欧元": "1"},
@@ -171,6 +176,9 @@ def _product(parts: Iterable[tuple[Measure, int]], *, certain: bool) -> Measure:
 
 
 def _words(rest: str) -> Measure | None:
+    if (letter := re.fullmatch(r"\s+([NJWVAKCFΩ])", rest)) is not None:
+        # Newtons, joules, ..., or a variable.
+        return Measure(((f"word:{letter[1]}", 1),), Fraction(1), certain=False)
     if not (rest[:1].isspace() or "\u4e00" <= rest[:1] <= "\u9fff"):
         return None
     words = re.findall(r"[a-z]+|[\u4e00-\u9fff]+", rest.casefold())

@@ -33,6 +33,7 @@ _COLLECTIONS: tuple[tuple[str, Any], ...] = (
     ("z", frozenset),
     ("q", collections.deque),
 )
+_DICTS: dict[str, type[dict[Any, Any]]] = {"Counter": collections.Counter, "OrderedDict": collections.OrderedDict}
 _NAMED = {("decimal", "Decimal"), ("fractions", "Fraction"), ("datetime", "date"), ("datetime", "datetime"),
           ("datetime", "time"), ("datetime", "timedelta")}  # fmt: skip
 TYPES: dict[str, type] = {
@@ -128,8 +129,8 @@ def encoded(value: Any, other: Callable[[Any], Any], depth: int = 0) -> Any:  # 
     if isinstance(value, float):
         return ["f", float.hex(value)]
     if isinstance(value, dict):
-        pairs = dict.items(value)
-        return ["d", [[encoded(key, other, depth + 1), encoded(each, other, depth + 1)] for key, each in pairs]]
+        pairs = [[encoded(key, other, depth + 1), encoded(each, other, depth + 1)] for key, each in dict.items(value)]
+        return ["d", pairs, *_kind_of_dict(value)]
     if isinstance(value, tuple) and (fields := _fields(value)) is not None:
         items = [encoded(each, other, depth + 1) for each in tuple.__iter__(value)]
         return ["n", type(value).__name__, fields, items]
@@ -137,6 +138,17 @@ def encoded(value: Any, other: Callable[[Any], Any], depth: int = 0) -> Any:  # 
         if isinstance(value, kind):
             return [tag, [encoded(each, other, depth + 1) for each in kind.__iter__(value)]]
     return _scalar(value, other)
+
+
+def _kind_of_dict(value: dict[Any, Any]) -> list[str]:
+    """Return what more than a dict it is: a Counter, an OrderedDict, or a defaultdict of a built-in type."""
+    if isinstance(value, collections.defaultdict):
+        return [name for name, kind in TYPES.items() if kind is value.default_factory]
+    return [name for name, kind in _DICTS.items() if isinstance(value, kind)]
+
+
+def _dict_of(pairs: dict[Any, Any], kind: str) -> dict[Any, Any]:
+    return collections.defaultdict(TYPES[kind], pairs) if kind in TYPES else _DICTS[kind](pairs)
 
 
 def _fields(value: tuple[Any, ...]) -> list[str] | None:
@@ -193,7 +205,8 @@ def _decoded_list(form: list[Any], other: Callable[[list[Any]], Any]) -> Any:  #
     if tag in _LISTS:
         return _LISTS[tag]([decoded(each, other) for each in form[1]])
     if tag == "d":
-        return {decoded(key, other): decoded(each, other) for key, each in form[1]}
+        pairs = {decoded(key, other): decoded(each, other) for key, each in form[1]}
+        return _dict_of(pairs, form[2]) if len(form) > 2 else pairs
     if tag in _TEXTS:
         return _TEXTS[tag](form[1])
     if tag == "n":
