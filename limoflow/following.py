@@ -24,7 +24,7 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Results:
-    """Show progress until the run is finished, and return what it produced.
+    """Show progress until the run is finished or refused, and return what it produced.
 
     Raises
     ------
@@ -37,10 +37,11 @@ def follow(
         while True:
             try:
                 results = results_of(transport, run.run_id)
-                if results.finished(run):
+                if results.refused is not None or results.finished(run):
                     return results
                 done, total, fields = course.progress(transport.offsets, results)
-                progress.update(done, total, **fields)
+                told = {} if results.waiting is None else {"waiting": results.waiting}
+                progress.update(done, total, **fields, **told)
                 answered = clock()
             except DependencyUnavailable:
                 if clock() - answered > _PATIENCE_S:
@@ -61,6 +62,7 @@ class Course:
 
     def __init__(self) -> None:
         self._passed_before: int | None = None
+        self._done = 0
 
     def progress(self, offsets: Offsets, results: Results) -> tuple[int, int, dict[str, int]]:
         """Return samples that left the last stage or were refused, samples that entered, and the lag of each stage."""
@@ -69,9 +71,10 @@ class Course:
         passed = max(0, entered - sum(lags.values()))
         if self._passed_before is None:
             self._passed_before = passed
-        done = max(0, passed - self._passed_before)
+        # What entered and what waits are not of one moment: between them the difference may fall.
+        self._done = max(self._done, passed - self._passed_before)
         fields = {**lags, "releases": len(results.releases), "exports": len(results.exports)}
-        return done, max(done, entered - self._passed_before), fields
+        return self._done, max(self._done, entered - self._passed_before), fields
 
 
 def _records(offsets: Offsets, topic: str) -> int:

@@ -24,6 +24,7 @@ from limoflow.stream.task_feed import TaskFeed
 from limoflow.stream.tracer import StreamTracer
 from limoflow.stream.transaction import TransactionAborted, TransactionalWriter
 from limoflow.stream.types import Emit, Interruptible, Record, Task, TopicPartition
+from limoflow.stream.vital_signs import vital_signs
 from schemas.headers import header_text
 from schemas.topics import dead_letters_of
 
@@ -89,7 +90,7 @@ class TaskRunner:
         self._paused: set[TopicPartition] = set()
         self._in_job = False
         self._joined = not self._feed.shared
-        self._is_ready = False
+        self._is_ready = self._is_open = False
         self._next_tick = self._next_lag = 0.0
         self._waits = 0
 
@@ -144,6 +145,7 @@ class TaskRunner:
                 client_id=f"{self._task.name}-{self._instance}",
                 partition_assignment_strategy="cooperative-sticky",
                 error_cb=quiet,
+                **vital_signs(f"the consumer of {self._task.name!r}"),
             )
         )
         consumer.subscribe(
@@ -166,6 +168,7 @@ class TaskRunner:
                 self._begin_anew()
 
     def _step(self) -> None:
+        self._writer.poll()
         records = self._broadcast.poll(0 if self._broadcast.at_end else 0.05)
         if records:
             self._job(lambda: self._task.observe(records))
@@ -195,7 +198,7 @@ class TaskRunner:
     def _receive(self) -> None:
         """Fetch what has come, a full batch if it is there, and restore from what was committed before."""
         until_tick = self._next_tick - time.monotonic()
-        wait_s = max(0.0, min(_TICK_S, until_tick)) if self._is_ready else _TICK_S
+        wait_s = max(0.0, min(_TICK_S, until_tick)) if self._is_open else _TICK_S
         if self._consumer is None:
             self._stopping.wait(wait_s)
             return
@@ -234,13 +237,13 @@ class TaskRunner:
     def _gate(self) -> bool:
         """Whether records may be processed; until then, hold back all partitions but those that rebuild state."""
         restoring = self._feed.restoring
-        opened = self._joined and self._broadcast.at_end and not restoring
-        self._hold(set() if opened else {one for one in self._feed.partitions if one not in restoring})
-        if opened and not self._is_ready:
+        self._is_open = self._joined and self._broadcast.at_end and not restoring
+        self._hold(set() if self._is_open else {one for one in self._feed.partitions if one not in restoring})
+        if self._is_open and not self._is_ready:
             self._is_ready = True
             if self._on_ready is not None:
                 self._on_ready()
-        return opened
+        return self._is_open
 
     def _hold(self, wanted: set[TopicPartition]) -> None:
         if self._consumer is not None and wanted != self._paused:
@@ -347,14 +350,18 @@ class TaskRunner:
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPosition]) -> None:
         try:
             committed = self._committed([TopicPartition(one.topic, one.partition) for one in partitions], consumer)
-        except (KafkaException, DependencyUnavailable) as error:
+        except DependencyUnavailable as error:
             # librdkafka would read on from positions that the task knows nothing of.
             raise InvariantBroken(f"the positions of {self._task.name!r} cannot be read: {error}") from error
         starts = [_position(one, self._feed.origin(one, offset)) for one, offset in committed.items()]
         consumer.incremental_assign(starts)
+        # librdkafka remembers over the loss of a partition that it was paused.
         if self._in_job:
             consumer.pause(partitions)
             self._paused |= set(committed)
+        else:
+            consumer.resume(partitions)
+            self._paused -= set(committed)
         self._changes.append((True, committed))
         self._joined = True
 
@@ -367,7 +374,10 @@ class TaskRunner:
         asked = consumer or self._consumer
         if asked is None:
             return {}
-        found = asked.committed(_positions(partitions), timeout=self._broker.connect_timeout_s)
+        try:
+            found = asked.committed(_positions(partitions), timeout=self._broker.connect_timeout_s)
+        except KafkaException as error:
+            raise failure(self._broker, error.args[0], f"group {self._task.name!r}") from error
         for one in found:
             if one.error is not None:
                 raise failure(self._broker, one.error, f"group {self._task.name!r}")
@@ -386,6 +396,8 @@ class TaskRunner:
             if marks is not None:
                 self._observer.lag(self._task.name, one.topic, one.partition, max(0, marks[1] - position))
         self._observer.in_flight(self._task.name, len(self._pending))
+        if self._joined:
+            self._observer.assigned(self._task.name, len(self._feed.positions))
 
 
 def run_task(task: Task, broker: BrokerSettings, **options: Any) -> int:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
-from pydantic import ValidationError
 
-from limoflow.errors import UsageError
+from limoflow.errors import PoisonError, UsageError
 from limoflow.layer import Layer, LayerResult, Rejection, stamped
 from limoflow.settings import Home
+from limoflow.versions import check_sample_version
 from limoflow.wiring.plan import Tell, plan_checks, plan_indexes, plan_models, plan_selection
 from schemas.identity import source_id
 from schemas.run import Run, RunSpec
@@ -115,15 +116,26 @@ def _read(path: Path, run_id: str) -> Iterator[Sample]:
 
 def _sample(line: bytes, source_ref: str, run_id: str) -> Sample:
     try:
-        fields = orjson.loads(line)
+        fields = _parsed(line)
         if isinstance(fields, dict):
             fields.setdefault("id", source_id(source_ref))
         sample = Sample.model_validate(fields)
-    except (orjson.JSONDecodeError, ValidationError) as error:
+        check_sample_version(sample)
+    except (ValueError, RecursionError, PoisonError) as error:
         raise UsageError(f"{source_ref}: is no sample: {error}") from error
     if sample.metadata.lineage is None:
         return sample.extended(lineage=Lineage(run_id=run_id, window=0, source_ref=source_ref))
     return sample
+
+
+def _parsed(line: bytes) -> Any:
+    """Parse JSON, and what Python writes as JSON: NaN and infinities are numbers that are missing, as in the stream."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in line and b"Infinity" not in line:
+            raise
+        return json.loads(line)
 
 
 def _marked(rejection: Rejection) -> Sample:

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from limoflow.errors import RunSpecError
-from limoflow.settings import Home, from_environment
+from limoflow.settings import Home, ServiceSettings, from_environment
 from limoflow.stream.types import Emit, LogReader
 from schemas.base import canonical_json, digest
 from schemas.headers import event_headers
@@ -26,11 +26,12 @@ def preflight(spec: RunSpec, folder: Path) -> list[str]:
     """Return what is wrong with a spec beyond its form: missing sources, unknown formats, checks or strategies."""
     from services.exporter.app import check_formats
     from services.generator.strategies import check_strategies
-    from services.ingestor.preflight import check_sources
+    from services.ingestor.preflight import check_sources, check_tenant
     from services.selector.app import check_selection
     from services.verifier.checks import check_problems
 
     return [
+        *check_tenant(spec, from_environment(ServiceSettings).tenants),
         *check_sources(spec, folder),
         *check_strategies(spec),
         *check_problems(spec, folder),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def test_there_is_a_target_for_each_image_of_the_cluster_and_an_image_for_each_t
     assert version is not None
     assert used == {f"limoflow/{name}:{version[1]}" for name in IMAGES}
     assert set(TARGETS) <= set(stages())
+
+
+def test_the_wheel_finds_in_the_image_what_it_is_made_of():
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    context = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    for part in (*wheel["packages"], *wheel["force-include"]):
+        assert f"COPY {part} {part}\n" in stages()["build"]
+        assert f"!{part}" in context
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -12,15 +12,16 @@ from tests.deploy.cluster.scenario import run, say
 def main() -> int:
     """Run the scenario and return the exit code; 0 also where it is skipped."""
     parser = argparse.ArgumentParser(prog="python -m tests.deploy.cluster", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1200, help="rows of the demo lake (at least 600)")
-    parser.add_argument("--target", type=int, default=150, help="rows of a release")
+    parser.add_argument(
+        "--rows", type=int, default=1200, help="rows of the demo lake (at least 1,000: its release has 600)"
+    )
     parser.add_argument("--seed", type=int, default=7, help="which pods are deleted")
     chosen = parser.parse_args()
     reason = missing(node=True)
     if reason is not None:
         say(f"skipped: {reason}")
         return 0
-    run(chosen.rows, chosen.target, chosen.seed)
+    run(chosen.rows, chosen.seed)
     return 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shlex
 import shutil
 import sys
 import time
@@ -24,9 +26,25 @@ from tests.deploy.cluster.node import ClusterError, Node, wait_until
 from tests.deploy.cluster.place import ROOT, folder
 
 K8S = ROOT / "deploy" / "k8s"
+DOCS = ROOT / "docs"
 NAMESPACE = "limoflow"
 USER = 10001
+DOCUMENTED_JOB = "run-demo"
+# The overlays of production are for clusters with operators; a real API server takes them in test_api_server.py.
+ELSEWHERE = "overlays/production"
 WORKLOADS = ("deployment", "statefulset")
+
+
+def documented() -> list[str]:
+    """Return what the pages on operation have the reader type after `kubectl`, in their order, each once."""
+    found: dict[str, None] = {}
+    for name in ("install", "upgrade", "scale", "backup"):
+        text = (DOCS / "operate" / f"{name}.md").read_text(encoding="utf-8")
+        for match in re.finditer(r"(?m)^    kubectl (.+?)(?:  +#.*)?$|`kubectl ([^`\n]+ [^`\n]+)`", text):
+            command = (match[1] or match[2]).strip()
+            if ELSEWHERE not in command and command != "apply -k":
+                found.setdefault(command)
+    return list(found)
 
 
 def say(text: str) -> None:
@@ -53,13 +71,14 @@ class Scenario:
         With the project's images.
     volumes : Path
         Where the persistent volumes lie on this machine.
-    rows, target : int
-        Rows of the lake and of a release.
+    rows : int
+        Rows of the lake.
     """
 
-    def __init__(self, node: Node, volumes: Path, rows: int, target: int) -> None:
-        self.node, self.volumes, self.rows, self.target = node, volumes, rows, target
+    def __init__(self, node: Node, volumes: Path, rows: int) -> None:
+        self.node, self.volumes, self.rows = node, volumes, rows
         self.home = volumes / "limoflow-home"
+        self.unentered = documented()
 
     def install(self) -> None:
         """Apply the laptop overlay as a user does; the volumes are what a platform has ready."""
@@ -69,7 +88,26 @@ class Scenario:
         build_lake(self.home / "lake", self.rows)
         for path in (self.home, *self.home.rglob("*")):
             os.chown(path, USER, USER)
-        self.node.kubectl("apply", "-k", str(K8S / "overlays" / "laptop"))
+        self.enter("overlays/laptop")
+        self.enter("--timeout 5m")
+
+    def enter(self, part: str) -> None:
+        """Enter the documented commands that hold some words, as a reader of docs/operate does.
+
+        Raises
+        ------
+        ClusterError
+            When there is none, or one fails.
+        """
+        chosen = [command for command in self.unentered if part in command]
+        if not chosen:
+            raise ClusterError(f"no command with {part!r} in docs/operate, or it was entered: {self.unentered}")
+        for command in chosen:
+            say(f"  kubectl {command}")
+            # kubectl starts in the root folder of the node's namespaces.
+            words = [str(ROOT / word) if word.startswith("deploy/") else word for word in shlex.split(command)]
+            self.node.kubectl(*words)
+            self.unentered.remove(command)
 
     def apply(self, documents: list[dict[str, Any]]) -> None:
         """Apply documents."""
@@ -88,22 +126,20 @@ class Scenario:
         except ClusterError as error:
             raise ClusterError(f"{error}\n{self.describe()}") from error
 
-    def submit(self, name: str, *settings: str) -> None:
-        """Start the demo's job under a name of its own, with settings of the RunSpec; return once its run is known.
+    def submit(self, name: str) -> None:
+        """Start the demo's job under a name of its own; return once its run is known.
 
         Raises
         ------
         ClusterError
             When the run is not submitted in five minutes, most of which the embedded model may take.
         """
-        built = yaml.safe_load_all(self.node.kubectl("kustomize", str(K8S / "jobs" / "demo")))
-        documents = list(built)
-        for document in documents:
-            if document["kind"] == "Job":
-                document["metadata"]["name"] = name
-                # The name is part of a run's identity: a pod of the job that starts anew submits the same run again.
-                document["spec"]["template"]["spec"]["containers"][0]["command"] += [f"name={name}", *settings]
-        self.apply(documents)
+        documents = list(yaml.safe_load_all(self.node.kubectl("kustomize", str(K8S / "jobs" / "demo"))))
+        (job,) = (one for one in documents if one["kind"] == "Job")
+        job["metadata"]["name"] = name
+        # The name is part of a run's identity: a pod of the job that starts anew submits the same run again.
+        job["spec"]["template"]["spec"]["containers"][0]["command"].append(f"name={name}")
+        self.apply([job])
         wait_until(f"run of job {name}", 300, lambda: " submitted" in self.log(f"job/{name}"), pause=1.0)
 
     def finish(self, name: str, seconds: float) -> str:
@@ -145,10 +181,6 @@ class Scenario:
         for kind in WORKLOADS:
             self.node.kubectl("-n", NAMESPACE, "rollout", "restart", kind)
         self.wait_ready(seconds)
-
-    def scale(self, deployment: str, replicas: int) -> None:
-        """Change the number of a Deployment's pods."""
-        self.node.kubectl("-n", NAMESPACE, "scale", f"deployment/{deployment}", f"--replicas={replicas}")
 
     def releases(self) -> list[Release]:
         """Return every release that was exported, oldest first."""
@@ -259,7 +291,7 @@ def build_images(archive: Path) -> None:
         images.save(names, archive)
 
 
-def run(rows: int, target: int, seed: int) -> None:
+def run(rows: int, seed: int) -> None:
     """Bring everything up, show that it works, and take it down.
 
     Raises
@@ -277,7 +309,7 @@ def run(rows: int, target: int, seed: int) -> None:
             node = Node(place / "node", [folder() / "img" / "localhost_pause_1.tar", archive]).__enter__()
         try:
             archive.unlink()
-            _operate(Scenario(node, place / "volumes", rows, target), seed)
+            _operate(Scenario(node, place / "volumes", rows), seed)
         finally:
             with step("down"):
                 node.close()
@@ -287,44 +319,68 @@ def run(rows: int, target: int, seed: int) -> None:
 
 
 def _operate(scenario: Scenario, seed: int) -> None:
-    settings = (f"select.target={scenario.target}",)
     with step("install"):
         scenario.install()
         scenario.wait_ready(300)
     with step("demo"):
-        scenario.submit("demo", *settings)
-        say(_told(scenario.finish("demo", 600)))
+        scenario.enter("jobs/demo")
+        scenario.enter("logs --follow")
+        say(_told(scenario.finish(DOCUMENTED_JOB, 600)))
     (calm,) = scenario.releases()
-    _check(scenario, calm)
-    for pod, (memory, seconds) in sorted(scenario.usage().items()):
-        say(f"  {pod:<36} {memory:6.0f} MiB {seconds:7.1f} s of processor time")
-    for topic, size in scenario.bytes_by_topic().items():
-        say(f"  {topic:<36} {size / 2**20:6.1f} MiB on disk")
+    _check(scenario, calm, _target())
+    _tell_usage(scenario)
     with step("demo while the verifier is scaled from 1 to 3 and pods are deleted"):
-        scenario.scale("verifier", 3)
-        scenario.submit("demo-disturbed", *settings)
-        deleted = scenario.delete_at_random("demo-disturbed", seed, pause=10.0, most=12)
+        scenario.enter("scale deployment/verifier")
+        scenario.submit("demo-disturbed")
+        scenario.enter("delete pod -l")
+        deleted = scenario.delete_at_random("demo-disturbed", seed, pause=10.0, most=6)
         say(f"  deleted: {', '.join(deleted)}")
         say(_told(scenario.finish("demo-disturbed", 600)))
     scenario.wait_ready(180)
     if sum(pod.startswith("verifier-") for pod in scenario.pods()) != 3:
         raise ClusterError(f"3 verifiers were asked for; there are {scenario.pods()}")
     with step("demo while everything is rolled"):
-        scenario.submit("demo-rolled", *settings)
+        scenario.submit("demo-rolled")
         scenario.roll_all(300)
+        scenario.enter("rollout undo")
         say(_told(scenario.finish("demo-rolled", 600)))
-    for disturbed in scenario.releases()[1:]:
-        _check(scenario, disturbed)
-        if sorted(released_refs(disturbed)) != sorted(released_refs(calm)):
-            raise ClusterError(f"release {disturbed.release_id} has other rows than the undisturbed one")
-    if len(scenario.releases()) != 3:
+        scenario.enter("--timeout 10m")
+    _same(scenario, calm)
+    with step("everything deleted, then scaled to nothing"):
+        scenario.enter("delete pod --all")
+        scenario.wait_ready(180)
+        scenario.enter("--replicas 0")
+    if scenario.unentered:
+        raise ClusterError(f"documented in docs/operate, but not run here: {scenario.unentered}")
+
+
+def _target() -> int:
+    spec = yaml.safe_load((K8S / "jobs" / "demo" / "run.yaml").read_text(encoding="utf-8"))
+    return int(spec["select"]["target"])
+
+
+def _same(scenario: Scenario, calm: Release) -> None:
+    """Require two more releases, with the rows of the undisturbed one."""
+    disturbed = [one for one in scenario.releases() if one.release_id != calm.release_id]
+    if len(disturbed) != 2:
         raise ClusterError(f"3 releases were to be; there are {len(scenario.releases())}")
+    for release in disturbed:
+        _check(scenario, release, len(calm.rows))
+        if sorted(released_refs(release)) != sorted(released_refs(calm)):
+            raise ClusterError(f"release {release.release_id} has other rows than the undisturbed one")
 
 
-def _check(scenario: Scenario, release: Release) -> None:
-    if len(release.rows) != scenario.target:
-        raise ClusterError(f"the release has {len(release.rows)} rows, {scenario.target} were asked for")
+def _check(scenario: Scenario, release: Release, target: int) -> None:
+    if len(release.rows) != target:
+        raise ClusterError(f"the release has {len(release.rows)} rows, {target} were asked for")
     say(f"  release {release.release_id}: {len(release.rows)} rows, {scenario.faults_in(release)} planted faults")
+
+
+def _tell_usage(scenario: Scenario) -> None:
+    for pod, (memory, seconds) in sorted(scenario.usage().items()):
+        say(f"  {pod:<36} {memory:6.0f} MiB {seconds:7.1f} s of processor time")
+    for topic, size in scenario.bytes_by_topic().items():
+        say(f"  {topic:<36} {size / 2**20:6.1f} MiB on disk")
 
 
 def _told(log: str) -> str:

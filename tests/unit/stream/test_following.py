@@ -53,3 +53,12 @@ def test_progress_moves_with_each_sample_that_passes_the_slowest_stage() -> None
         offsets.handled[STAGES[3][1]] += 1
         seen.append(course.progress(offsets, Results())[0])
     assert seen == list(range(101))
+
+
+def test_progress_never_falls() -> None:
+    offsets, course = Counted(), Course()
+    course.progress(offsets, Results())
+    offsets.flow(60, past=4)
+    assert course.progress(offsets, Results())[0] == 60
+    offsets.sent[STAGES[2][1]] += 7  # counted as waiting there before they are counted as entered
+    assert course.progress(offsets, Results())[0] == 60
