@@ -37,7 +37,7 @@ def apply_layer(name: str, spec: RunSpec, samples: Path, output: Path, home: Hom
     if name == "select":
         spec = plan_selection(spec, Path.cwd())
     if name == "verify":
-        plan_checks(spec, Path.cwd())
+        plan_checks(spec, Path.cwd(), tell)
     models = _models(name, spec, samples, home, tell)
     run = Run(run_id=spec.name, spec=spec, folder=str(Path.cwd()), models=models)
     counts: Counter[str] = Counter()
@@ -71,6 +71,9 @@ def _models(name: str, spec: RunSpec, samples: Path, home: Home, tell: Tell) -> 
 
 
 def _verdicts(result: LayerResult) -> Iterator[str]:
+    for sample in result.passed:
+        told = sample.metadata.verification
+        yield "of those that passed: " + ("verified" if told and told.verified else "not verified")
     for sample in (*result.passed, *(refused.sample for refused in result.rejected)):
         verification = sample.metadata.verification
         for check, found in (verification.results if verification else {}).items():
@@ -89,9 +92,10 @@ def _results(name: str, samples: Iterator[Sample], run: Run, home: Home) -> Iter
 async def _through(name: str, samples: Iterator[Sample], run: Run, home: Home) -> list[LayerResult]:
     from limoflow.wiring.layers import open_layer
 
+    read = list(samples)  # a line that is no sample is told before any work is begun
     async with open_layer(name, home) as layer:
         gate = asyncio.Semaphore(_IN_FLIGHT)
-        return await asyncio.gather(*[_one(layer, sample, run, gate) for sample in samples])
+        return await asyncio.gather(*[_one(layer, sample, run, gate) for sample in read])
 
 
 async def _one(layer: Layer, sample: Sample, run: Run, gate: asyncio.Semaphore) -> LayerResult:

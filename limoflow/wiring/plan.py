@@ -57,6 +57,10 @@ def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str 
     if problems:
         raise RunSpecError("\n".join(problems))
     from services.selector.app import mixed_spec
+    from services.verifier.checks import check_notes
+
+    for note in check_notes(spec):
+        tell(note)
 
     spec = mixed_spec(spec, folder)
     models = plan_models(spec, folder, home, tell)
@@ -65,18 +69,20 @@ def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str 
     return Run(run_id=run_id, spec=spec, folder=str(folder), models=models)
 
 
-def plan_checks(spec: RunSpec, folder: Path) -> None:
-    """Refuse a spec that names checks or benchmarks that are not there.
+def plan_checks(spec: RunSpec, folder: Path, tell: Tell) -> None:
+    """Refuse a spec that names checks, settings or benchmarks that cannot be; tell of what does nothing.
 
     Raises
     ------
     RunSpecError
     """
-    from services.verifier.checks import check_problems
+    from services.verifier.checks import check_notes, check_problems
 
     problems = check_problems(spec, folder)
     if problems:
         raise RunSpecError("\n".join(problems))
+    for note in check_notes(spec):
+        tell(note)
 
 
 def plan_selection(spec: RunSpec, folder: Path) -> RunSpec:
