@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
@@ -40,7 +41,8 @@ RESERVOIR = 200
 SKETCH = 400
 KINDS = 1_000
 _ROOT = Path(__file__).parents[2]
-_HANG_GUARD_S = 300.0
+_HANG_GUARD_S = 120.0
+_PASSING = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class World:
         return Case(partitions, workers, largest, samples, written, seconds, sum(first), second, broker, idle, others)
 
     def _widen(self, partitions: int) -> None:
-        there = self._admin.list_topics(timeout=10).topics
+        there = self._admin.list_topics(timeout=30).topics
         wide = [name for name, topic in topics().items() if topic.partitions == "work"]
         wider = [NewPartitions(name, partitions) for name in wide if len(there[name].partitions) < partitions]
         for made in (self._admin.create_partitions(wider) if wider else {}).values():
@@ -180,9 +182,15 @@ class World:
         return max(sum(topic == SCORED for topic in share) for share in self._shares()) / partitions
 
     def _shares(self) -> list[list[str]]:
-        """Return the topics of the partitions of each member, if nothing is on its way."""
-        (described,) = self._admin.describe_consumer_groups(["selector"]).values()
-        group = described.result()
+        """Return the topics of the partitions of each member of the first level's group."""
+        (described,) = self._admin.describe_consumer_groups(["selector"], request_timeout=30).values()
+        try:
+            group = described.result()
+        except KafkaException as error:
+            # A group that has just been made has no coordinator yet.
+            if error.args[0].code() in _PASSING:
+                return []
+            raise
         return [[it.topic for it in member.assignment.topic_partitions] for member in group.members]
 
     def _samples(self, run_id: str, samples: int) -> Iterator[Emit]:

@@ -14,7 +14,7 @@ from services.selector.settings import SelectorSettings
 
 LEVELS = ("first", "second")
 # Workers are held still while their topic is filled.
-SESSION_MS = 60_000
+SESSION_MS = 15_000
 
 
 def main() -> None:
