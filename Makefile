@@ -16,7 +16,7 @@ export LIMOFLOW_TRITON_VENV ?= $(CURDIR)/.venv-triton
 WITH_SERVERS := tests/contract tests/integration tests/pipeline/test_whole_stack.py tests/chaos
 QUICK := tests $(addprefix --ignore=,$(WITH_SERVERS))
 
-.PHONY: help demo bubblewrap test lint types imports prometheus unit-tests test-chaos test-scale test-k8s bench study fuzz supply audit lock venv venv-triton kafka clean
+.PHONY: help demo bubblewrap test lint types imports prometheus unit-tests test-chaos test-scale test-k8s bench soak study fuzz supply audit lock venv venv-triton kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -88,6 +88,10 @@ test-k8s: venv ## the laptop overlay on a real Kubernetes node of this machine (
 
 bench: venv venv-triton ## measure, print a table, write benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+SOAK ?= --minutes 60 --seed 1
+soak: venv venv-triton ## an hour of a steady stream under faults; figures and samples in build/soak; SOAK="--minutes N --seed S ..."
+	$(BIN)/python -m benchmarks.soak $(SOAK)
 
 study: venv ## the selection study: docs/studies/selection.md and its charts, from ../shared/data
 	$(BIN)/python -m benchmarks.study

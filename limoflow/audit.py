@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from limoflow.stream.dead_letters import read_dead_letter
 from limoflow.stream.types import LogReader, Record
 from schemas.headers import CONTENT, REASON, RUN, STAGE, header_text
-from schemas.topics import CANDIDATE, FINALIZED, RAW, REJECTED, dead_letters_of, topics
+from schemas.topics import CANDIDATE, FINALIZED, RAW, REJECTED, RUNS, dead_letters_of, topics
 
 SAMPLE_STAGES = ("ingestor", "generator", "verifier", "scorer", "selector")
 
@@ -71,7 +71,8 @@ def audit(reader: LogReader, run_id: str) -> AuditReport:
         _note(record, doors.setdefault(_id(record), _Doors()), report)
     for record in reader.read([dead_letters_of(stage) for stage in SAMPLE_STAGES]):
         letter = read_dead_letter(record)
-        if letter.run_id == run_id:
+        # The event of a run that was refused is no sample of it.
+        if letter.run_id == run_id and letter.topic != RUNS:
             _note_letter(letter.stage, doors.setdefault(letter.sample_id, _Doors()), report)
     entered.update(sample_id for sample_id, door in doors.items() if door.dead_lettered == "ingestor")
     report.admitted = len(entered)

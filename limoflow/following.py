@@ -24,7 +24,7 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Results:
-    """Show progress until the run is finished, and return what it produced.
+    """Show progress until the run is finished or refused, and return what it produced.
 
     Raises
     ------
@@ -37,10 +37,11 @@ def follow(
         while True:
             try:
                 results = results_of(transport, run.run_id)
-                if results.finished(run):
+                if results.refused is not None or results.finished(run):
                     return results
                 done, total, fields = course.progress(transport.offsets, results)
-                progress.update(done, total, **fields)
+                told = {} if results.waiting is None else {"waiting": results.waiting}
+                progress.update(done, total, **fields, **told)
                 answered = clock()
             except DependencyUnavailable:
                 if clock() - answered > _PATIENCE_S:

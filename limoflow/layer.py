@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from limoflow.errors import PoisonError
 from limoflow.runs import RunRegistry
 from limoflow.stream.types import Emit, Record
+from limoflow.versions import check_sample_version, check_version
 from schemas.headers import event_headers
 from schemas.run import Run
 from schemas.sample import Filtering, Sample
@@ -63,14 +64,17 @@ def read_sample(record: Record) -> Sample:
     Raises
     ------
     PoisonError
-        When the bytes are no sample, or it was never stamped by an ingestor.
+        When the bytes are no sample, or one of a version that this code does not read, or it was never stamped by an
+        ingestor.
     """
+    check_version(record)
     if record.value is None:
         raise PoisonError(f"{record.topic}[{record.partition}]@{record.offset} has no value; a sample was expected")
     try:
         sample = Sample.model_validate_json(record.value)
     except (ValidationError, RecursionError) as error:
         raise PoisonError(f"{record.topic}[{record.partition}]@{record.offset} holds no sample: {error}") from error
+    check_sample_version(sample)
     if sample.metadata.lineage is None:
         raise PoisonError(
             f"{record.topic}[{record.partition}]@{record.offset}: sample {sample.id!r} has no metadata.lineage; "

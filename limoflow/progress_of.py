@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
+from limoflow.errors import PoisonError
 from limoflow.stream.dead_letters import read_dead_letter
 from limoflow.stream.types import Offsets, Transport
+from limoflow.versions import check_version
+from schemas.admission import Admission
 from schemas.export import Export
 from schemas.model import TrainedModel
 from schemas.release import Release
 from schemas.run import Run
-from schemas.topics import CANDIDATE, EXPORTS, MODELS, RAW, RELEASES, RUNS, SCORED, VERIFIED, dead_letters_of
+from schemas.topics import (
+    ADMISSIONS,
+    CANDIDATE,
+    EXPORTS,
+    MODELS,
+    RAW,
+    RELEASES,
+    RUNS,
+    SCORED,
+    VERIFIED,
+    dead_letters_of,
+)
 
 STAGES = (("generator", RAW), ("verifier", CANDIDATE), ("scorer", VERIFIED), ("selector", SCORED))
 
@@ -23,12 +40,29 @@ class Results:
     ----------
     failures : dict of str to str
         Why a release could not be exported or trained on, by stage and key of the release.
+    admission : Admission, optional
+        What the ingestor says of the newest event of the run; None until it has seen it.
     """
 
     releases: dict[int, Release] = field(default_factory=dict)
     exports: dict[str, Export] = field(default_factory=dict)
     models: dict[str, TrainedModel] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    admission: Admission | None = None
+
+    @property
+    def refused(self) -> str | None:
+        """Why the run was refused, where it was."""
+        return self._said("refused")
+
+    @property
+    def waiting(self) -> str | None:
+        """Why the run waits, where it does."""
+        return self._said("waiting")
+
+    def _said(self, state: str) -> str | None:
+        said = self.admission
+        return (said.reason or "") if said is not None and said.state == state else None
 
     def finished(self, run: Run) -> bool:
         """Whether the last window is released, exported and, where the run trains, trained on, or could not be."""
@@ -57,9 +91,11 @@ def results_of(transport: Transport, run_id: str) -> Results:
         letter = read_dead_letter(record)
         if letter.sample_id.rpartition("|")[0] == run_id:
             results.failures[f"{letter.stage} {letter.sample_id}"] = letter.error
+    results.admission = _admission_of(transport, run_id)
     for record in transport.reader.read([RELEASES, EXPORTS, MODELS]):
         if record.value is None:
             continue
+        check_version(record)
         if record.topic == RELEASES:
             release = Release.model_validate_json(record.value)
             if release.run_id == run_id:
@@ -75,13 +111,27 @@ def results_of(transport: Transport, run_id: str) -> Results:
     return results
 
 
+def _admission_of(transport: Transport, run_id: str) -> Admission | None:
+    """Return what was said of the newest event of a run; what was said of an earlier one is out of date."""
+    said: Admission | None = None
+    for record in transport.reader.read([ADMISSIONS]):
+        if record.key == run_id.encode():
+            said = None if record.value is None else Admission.model_validate_json(record.value)
+    if said is None or said.state == "admitted":
+        return said
+    newest = [record.offset for record in transport.reader.read([RUNS]) if record.key == run_id.encode()]
+    return said if said.offset >= max(newest, default=0) else None
+
+
 def runs_of(transport: Transport) -> dict[str, Run]:
-    """Return the runs that were submitted, the newest event of each."""
+    """Return the runs that were submitted, the newest event of each; what is no run is in dlq.ingestor."""
     found: dict[str, Run] = {}
     for record in transport.reader.read([RUNS]):
         if record.value is not None:
-            run = Run.model_validate_json(record.value)
-            found[run.run_id] = run
+            with suppress(ValidationError, PoisonError):
+                check_version(record)
+                run = Run.model_validate_json(record.value)
+                found[run.run_id] = run
     return found
 
 

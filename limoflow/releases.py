@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from limoflow.stream.types import LogReader
+from limoflow.versions import check_version
 from schemas.release import ChosenRow, Release
 from schemas.topics import RELEASES
 
@@ -15,6 +16,7 @@ def published_releases(reader: LogReader) -> Iterator[Release]:
     """Yield the releases on the topic `releases`."""
     for record in reader.read([RELEASES]):
         if record.value is not None:
+            check_version(record)
             yield Release.model_validate_json(record.value)
 
 

@@ -55,6 +55,8 @@ def result_lines(results: Results) -> Iterator[str]:
     for window, release in sorted(results.releases.items()):
         short = f", {release.shortfall} fewer than the target: no more survived" if release.shortfall else ""
         yield f"release {release.release_id} window {window}: {len(release.rows)} rows{short}"
+        if release.stopped is not None:
+            yield f"  stopped {release.stopped}"
         export = results.exports.get(release.release_id)
         if export is not None:
             yield f"  folder  {export.folder}"

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from limoflow.errors import PoisonError
 from limoflow.stream.types import Record
+from limoflow.versions import check_version
 from schemas.run import Run
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -35,8 +36,9 @@ class RunRegistry:
             if record.value is None:
                 continue
             try:
+                check_version(record)
                 run = Run.model_validate_json(record.value)
-            except ValidationError as error:
+            except (ValidationError, PoisonError) as error:
                 # The ingestor dead-letters it; a service that ended here would end again at every start.
                 _log.warning("a run that cannot be read is passed over", offset=record.offset, error=str(error))
                 continue

@@ -133,6 +133,7 @@ def serve_tasks(name: str, build: Callable[[ServiceContext], Sequence[Task]]) ->
 
 def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
     from limoflow.stream.kafka_transport import KafkaTransport
+    from limoflow.stream.topics_admin import short_topics
 
     collect_seldom()
     configure_logs(name, "")
@@ -154,6 +155,12 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
             transport = KafkaTransport(broker)
             resources.callback(transport.close)
             transport.ensure_topics()
+            for topic, (there, wanted) in short_topics(broker).items():
+                lacks = (
+                    f"topic {topic} has {there} partitions, {wanted} were asked for: workers beyond {there} stand by"
+                )
+                remarks.append(lacks)
+                log.warning("few partitions", topic=topic, partitions=there, wanted=wanted, what=lacks)
             tracer = resources.enter_context(tracing(name, settings.instance))
             runners += build(ServiceContext(name, settings, broker, transport, metrics, resources, tracer, remarks))
             log.info("started", brokers=broker.bootstrap_servers)

@@ -53,6 +53,8 @@ class ServiceSettings(BaseSettings):
         ``{"judge": [0.5, 1.5]}``; a model that is not named costs nothing. For metrics and alerts only.
     chat_budget : float
         Dollars that chat requests may cost in 24 hours before an alert; 0 for no bound.
+    tenants : Path, optional
+        YAML file of the tenants and their quotas, which the ingestor and the command line read at their start.
     """
 
     model_config = SettingsConfigDict(env_prefix="LIMOFLOW_", extra="ignore")
@@ -66,6 +68,7 @@ class ServiceSettings(BaseSettings):
     home: Path = Path(".limoflow")
     chat_prices: dict[str, tuple[Price, Price]] = Field(default_factory=dict)
     chat_budget: Price = 0.0
+    tenants: Path | None = None
 
     def chat_cost(self, model: str, prompt_tokens: int, completion_tokens: int) -> float:
         """Return the dollars that one answered chat request cost."""

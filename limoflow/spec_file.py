@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from limoflow.errors import RunSpecError
 from limoflow.redaction import holds_credentials, is_secret_name, redacted
-from schemas.run import RunSpec
+from schemas.run import RunSpec, Score
 
 MAX_NODES = 10_000
 """Values in a RunSpec file, its aliases written out."""
@@ -40,14 +40,11 @@ def load_spec(path: Path, overrides: Sequence[str] = (), *, profile: Path | None
             raise RunSpecError(f"{setting!r} is no setting; write key=value, such as select.target=500")
     try:
         layers = [OmegaConf.create(_read(layer)) for layer in (profile, path) if layer is not None]
-        layers.append(OmegaConf.from_dotlist(list(overrides)))
-        merged = OmegaConf.merge(*layers)
+        settings = [OmegaConf.from_dotlist([setting]) for setting in overrides]
+        merged = OmegaConf.merge(*layers, *settings)
         recipe = OmegaConf.select(merged, "recipe") if OmegaConf.is_dict(merged) else None
-        if recipe is not None:
-            below = OmegaConf.create(_read(recipe_file(str(recipe), path.parent)))
-            _keep_whole(below, layers)
-            merged = OmegaConf.merge(below, *layers)
-        plain = OmegaConf.to_container(merged, resolve=True)
+        below = [] if recipe is None else [OmegaConf.create(_read(recipe_file(str(recipe), path.parent)))]
+        plain = OmegaConf.to_container(_layered([*below, *layers], overrides), resolve=True)
     except (OmegaConfBaseException, YAMLError, RecursionError) as error:
         raise RunSpecError(f"{path}: the layers of the RunSpec do not fit together: {error}") from error
     if not isinstance(plain, dict):
@@ -79,8 +76,7 @@ def changed_spec(spec: RunSpec, overrides: Sequence[str], allowed: Sequence[str]
         if not found or not any(key == name or (name.endswith(".") and key.startswith(name)) for name in allowed):
             raise RunSpecError(f"{setting!r} cannot be set here; write key=value with a key of {', '.join(allowed)}")
     try:
-        merged = OmegaConf.merge(OmegaConf.create(spec.canonical()), OmegaConf.from_dotlist(list(overrides)))
-        plain = OmegaConf.to_container(merged, resolve=True)
+        plain = OmegaConf.to_container(_layered([OmegaConf.create(spec.canonical())], overrides), resolve=True)
     except (OmegaConfBaseException, YAMLError, RecursionError) as error:
         raise RunSpecError(f"the settings do not fit the RunSpec: {error}") from error
     if not isinstance(plain, dict):
@@ -104,13 +100,30 @@ def recipe_file(recipe: str, folder: Path) -> Path:
     return known[recipe]
 
 
-def _keep_whole(below: Any, layers: Sequence[Any]) -> None:
-    """Drop a recipe's weights where a layer above states its own: weights are one choice, not a sum of two."""
+def _layered(layers: Sequence[Any], overrides: Sequence[str]) -> Any:
+    """Lay mappings over each other, then `key=value` settings.
+
+    Weights are one choice, not a sum of two: a layer or a setting that states them replaces those below it. A setting
+    of one weight (`score.weights.NAME=value`) changes that one of what stands below, be it the default.
+    """
     from omegaconf import OmegaConf
 
+    merged = OmegaConf.create({"score": {"weights": Score().weights}})
     for layer in layers:
-        if OmegaConf.select(layer, "score.weights") is not None and "score" in below:
-            below.score.pop("weights", None)
+        merged = _over(merged, layer, whole=True)
+    for setting in overrides:
+        whole = setting.partition("=")[0] in ("score", "score.weights")
+        merged = _over(merged, OmegaConf.from_dotlist([setting]), whole=whole)
+    return merged
+
+
+def _over(below: Any, above: Any, *, whole: bool) -> Any:
+    from omegaconf import OmegaConf
+
+    stated = whole and OmegaConf.is_dict(above) and OmegaConf.select(above, "score.weights") is not None
+    if stated and OmegaConf.is_dict(OmegaConf.select(below, "score")):
+        below.score.pop("weights", None)
+    return OmegaConf.merge(below, above)
 
 
 def check_spec(plain: dict[str, Any], origin: str) -> RunSpec:
@@ -200,6 +213,9 @@ def _unknown_below(value: Any, place: tuple[str, ...]) -> Iterator[str]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _unknown_below(item, (*place, str(index)))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _unknown_below(item, (*place, str(name)))
 
 
 def _short(value: Any) -> str:

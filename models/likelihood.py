@@ -21,7 +21,7 @@ from limoflow.inference.types import DEFAULT_LAYOUT, LABELS, AnswerLikelihood
 from models.batches import BatchShape, FixedBatch, fixed_batches
 from models.layout import CHARACTERS_PER_TOKEN, Layout, Pass, Passes, PassMaker
 
-SHAPE = BatchShape(rows=2, bucket=16, tokens=1024)
+SHAPE = BatchShape(rows=4, bucket=32, tokens=1024)
 HEAD_ROWS = 32
 MAX_CONTEXT = 4096
 

@@ -1,5 +1,6 @@
 """The contract between the layers: events, topics and their JSON Schemas. Imports nothing of ours."""
 
+from schemas.admission import Admission
 from schemas.base import Contract, canonical_json, digest
 from schemas.dead_letter import DeadLetter
 from schemas.evaluation import Evaluation
@@ -13,6 +14,7 @@ from schemas.sample import Sample
 from schemas.window import WindowEnd
 
 __all__ = [
+    "Admission",
     "ChosenRow",
     "Contract",
     "DeadLetter",

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from schemas.admission import Admission
 from schemas.base import Contract
 from schemas.dead_letter import DeadLetter
 from schemas.evaluation import Evaluation
@@ -33,6 +34,7 @@ EVENTS: MappingProxyType[str, type[Contract]] = MappingProxyType(
         "dead_letter": DeadLetter,
         "window_end": WindowEnd,
         "export": Export,
+        "admission": Admission,
     }
 )
 

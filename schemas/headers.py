@@ -12,6 +12,7 @@ Headers = tuple[tuple[str, bytes], ...]
 
 _VERSION = ("ce_specversion", b"1.0")
 CONTENT_TYPE = ("content-type", b"application/json")
+TYPE = "ce_type"
 RUN = "ce_runid"
 WINDOW = "ce_window"
 STAGE = "ce_stage"
@@ -46,7 +47,7 @@ def _prefixed(name: str) -> str:
 
 @lru_cache(maxsize=256)
 def _kind(event: str, source: str) -> Headers:
-    return ("ce_type", f"{TYPE_PREFIX}{event}".encode()), ("ce_source", f"/limoflow/{source}".encode())
+    return (TYPE, f"{TYPE_PREFIX}{event}".encode()), ("ce_source", f"/limoflow/{source}".encode())
 
 
 def header_text(headers: Sequence[tuple[str, bytes]] | Mapping[str, bytes], name: str) -> str | None:

@@ -42,6 +42,8 @@ class Release(Contract):
         "rejected": {"stage/reason": n}, "dead_lettered": {"stage": n}}`.
     shortfall : int
         How many rows fewer than the target survived.
+    stopped : str, optional
+        Why the run was stopped with rows left to read, where it was; on the last release.
     """
 
     release_id: str
@@ -49,6 +51,7 @@ class Release(Contract):
     name: str
     window: int
     last: bool
+    stopped: str | None = None
     seed: int
     spec_sha256: str
     spec: dict[str, Any]
@@ -64,6 +67,11 @@ class Release(Contract):
     def manifest(self) -> bytes:
         """Return the canonical bytes of the manifest."""
         return canonical_json(self.model_dump(mode="json", exclude_none=True))
+
+    def resealed(self, **fields: Any) -> Release:
+        """Return a copy with other fields, under the id that they give."""
+        mine = {name: getattr(self, name) for name in type(self).model_fields if name != "release_id"}
+        return self.sealed(**(mine | (self.model_extra or {}) | fields))
 
     @classmethod
     def sealed(cls, **fields: Any) -> Release:

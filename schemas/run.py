@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from schemas.base import Contract, canonical_json, digest
 
-Share = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
-class Source(Contract):
+class SpecPart(Contract):
+    """A part of a spec: every number in it is finite, since NaN would pass every bound, and JSON has neither."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Source(SpecPart):
     """Where rows come from.
 
     Attributes
@@ -20,9 +28,9 @@ class Source(Contract):
     path : str
         Local path, glob or fsspec address of JSONL, CSV or Parquet files.
     fields : dict
-        Sample field to column: `instruction`, `response`, `id`, `messages`, `domain`, `difficulty`, `language`,
-        `reference.answer`, `reference.tests`, `reference.entry_point`, `reference.schema`, ... A dotted column
-        reaches into nested JSON.
+        Sample field to column: `instruction`, `input` (goes below the instruction), `response`, `id`, `messages`,
+        `domain`, `difficulty`, `language`, `reference.answer`, `reference.tests`, `reference.entry_point`,
+        `reference.schema`, ... A dotted column reaches into nested JSON.
     follow : bool
         Keep looking for new files; each is read once.
     settle_seconds : float
@@ -39,7 +47,7 @@ class Source(Contract):
     settle_seconds: Annotated[float, Field(ge=0.0)] = 1.0
 
 
-class Strategy(Contract):
+class Strategy(SpecPart):
     """A generation strategy and its settings; `per_sample` children are tried for each original."""
 
     kind: str
@@ -47,7 +55,7 @@ class Strategy(Contract):
     share: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
 
 
-class Chat(Contract):
+class Chat(SpecPart):
     """An OpenAI-compatible endpoint. The key is read from the environment variable named here, never written."""
 
     base_url: str
@@ -61,7 +69,7 @@ class Chat(Contract):
     concurrency: PositiveInt = 16
 
 
-class Generate(Contract):
+class Generate(SpecPart):
     """What the generator makes of each original."""
 
     keep_originals: bool = True
@@ -69,7 +77,7 @@ class Generate(Contract):
     chat: Chat | None = None
 
 
-class Neighbours(Contract):
+class Neighbours(SpecPart):
     """Benchmark questions near a sample's instruction, by the embedder.
 
     Attributes
@@ -85,7 +93,7 @@ class Neighbours(Contract):
     most: PositiveInt = 3
 
 
-class Decontaminate(Contract):
+class Decontaminate(SpecPart):
     """Benchmarks whose items must not be in the data.
 
     Attributes
@@ -106,7 +114,7 @@ class Decontaminate(Contract):
 Action = Annotated[str, Field(pattern=r"^(keep|reject|mark|ask:[A-Za-z0-9_.-]+)$")]
 
 
-class Verify(Contract):
+class Verify(SpecPart):
     """Which checks run, and what their verdicts lead to.
 
     Attributes
@@ -136,7 +144,7 @@ class Verify(Contract):
     decontaminate: Decontaminate | None = None
 
 
-class IfdScore(Contract):
+class IfdScore(SpecPart):
     """Instruction-following difficulty.
 
     Attributes
@@ -166,7 +174,7 @@ class IfdScore(Contract):
         return self
 
 
-class Deita(Contract):
+class Deita(SpecPart):
     """DEITA's scorers: causal language models trained to write a label from 1 to 6 after a prompt.
 
     Attributes
@@ -183,7 +191,7 @@ class Deita(Contract):
     chat: bool = False
 
 
-class PassRate(Contract):
+class PassRate(SpecPart):
     """Difficulty by attempts of the model of `score.chat` on samples with a reference answer (LIMO).
 
     Attributes
@@ -205,7 +213,7 @@ class PassRate(Contract):
         return self
 
 
-class Learning(Contract):
+class Learning(SpecPart):
     """The rewards of a training, which the learning potential is computed from (LIMR).
 
     Attributes
@@ -224,15 +232,22 @@ class Learning(Contract):
     checkpoints: Annotated[int, Field(ge=2)] = 6
 
 
-class Bounds(Contract):
+class Bounds(SpecPart):
     """A hard threshold: `least` <= score <= `most`, and score < `below`; a score that is missing does not pass."""
 
     least: float | None = None
     most: float | None = None
     below: float | None = None
 
+    @model_validator(mode="after")
+    def _something_passes(self) -> Bounds:
+        least = -math.inf if self.least is None else self.least
+        if (self.most is not None and least > self.most) or (self.below is not None and least >= self.below):
+            raise ValueError(f"nothing is at least {least} and at most {self.most} or below {self.below}")
+        return self
 
-class Score(Contract):
+
+class Score(SpecPart):
     """Which scores are computed, and how they become one.
 
     Attributes
@@ -283,26 +298,26 @@ class Score(Contract):
         return dict.fromkeys(self.thresholds, 0.0) | self.weights
 
 
-class CountWindow(Contract):
+class CountWindow(SpecPart):
     """A window of `count` rows, in the order in which the ingestor admits them."""
 
     count: PositiveInt
 
 
-class TimeWindow(Contract):
+class TimeWindow(SpecPart):
     """A window of `seconds` by the ingestor's clock; the stamp is written down before the row is sent."""
 
     seconds: Annotated[float, Field(gt=0.0)]
 
 
-class NearDuplicates(Contract):
+class NearDuplicates(SpecPart):
     """MinHash near-duplicates: of those whose estimated Jaccard reaches the threshold only the best stays."""
 
     threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
     shingle: PositiveInt = 5
 
 
-class Diversity(Contract):
+class Diversity(SpecPart):
     """How samples that differ are chosen.
 
     Attributes
@@ -323,7 +338,7 @@ class Diversity(Contract):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class Novelty(Contract):
+class Novelty(SpecPart):
     """Refuse what repeats an earlier release.
 
     Attributes
@@ -344,7 +359,7 @@ class Novelty(Contract):
     max_jaccard: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
 
 
-class Mixing(Contract):
+class Mixing(SpecPart):
     """Domain shares from a file, read when the run is submitted; they become `select.quotas.domain`.
 
     Attributes
@@ -359,10 +374,10 @@ class Mixing(Contract):
 
     kind: Literal["doremi", "feedback", "scores"]
     file: str
-    strength: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 1.0
+    strength: Annotated[float, Field(gt=0.0)] = 1.0
 
 
-class Curriculum(Contract):
+class Curriculum(SpecPart):
     """In which order a release is to be learnt; each row gets its place.
 
     Attributes
@@ -382,7 +397,7 @@ class Curriculum(Contract):
     power: Annotated[float, Field(gt=0.0)] = 2.0
 
 
-class Select(Contract):
+class Select(SpecPart):
     """How many samples, and which.
 
     Attributes
@@ -392,9 +407,10 @@ class Select(Contract):
         smaller loses nothing.
     quotas : dict
         `{"domain": {name: share}, "difficulty": {name: share}}`; a missing axis follows `allocation`.
-    allocation : {"available", "equal", "neyman"}
+    allocation : {"available", "equal", "neyman", "none"}
         An axis without quotas follows what survived; or its names share equally; or, for the difficulties of a domain
-        and for the domains, in proportion to what survived times the spread of its scores (Neyman).
+        and for the domains, in proportion to what survived times the spread of its scores (Neyman); or it is not
+        divided, and the best are taken wherever they lie.
     minimum_match : float
         Samples whose match-fluency percentile is below this are refused as probable noise, 0 to 1.
     """
@@ -406,19 +422,19 @@ class Select(Contract):
     near_duplicates: NearDuplicates | None = Field(default_factory=NearDuplicates)
     diversity: Diversity = Field(default_factory=Diversity)
     minimum_match: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
-    allocation: Literal["available", "equal", "neyman"] = "available"
+    allocation: Literal["available", "equal", "neyman", "none"] = "available"
     mixing: Mixing | None = None
     novelty: Novelty | None = None
     curriculum: Curriculum | None = None
 
 
-class ExportSpec(Contract):
+class ExportSpec(SpecPart):
     """Which formats the exporter writes."""
 
     formats: list[str] = Field(default_factory=lambda: ["jsonl", "parquet", "huggingface", "chat", "alpaca"])
 
 
-class Train(Contract):
+class Train(SpecPart):
     """LoRA fine-tuning of `base` (`embedded`, a local path or a hub name) on each release.
 
     Attributes
@@ -438,16 +454,23 @@ class Train(Contract):
     rewards: Annotated[int, Field(ge=0)] = 0
 
 
-class Evaluate(Contract):
+class Evaluate(SpecPart):
     """Which benchmarks the evaluator runs."""
 
     benchmarks: list[str] = Field(default_factory=list)
 
 
-class RunSpec(Contract):
-    """What to build, from which data, how checked, scored, chosen, trained and evaluated."""
+class RunSpec(SpecPart):
+    """What to build, from which data, how checked, scored, chosen, trained and evaluated.
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    Attributes
+    ----------
+    tenant : str, optional
+        On whose quota the run goes, where an installation has tenants (docs/operate/tenants.md).
+    """
+
+    name: Name
+    tenant: Annotated[Name | None, Field(exclude_if=lambda value: value is None)] = None
     seed: Annotated[int, Field(ge=0)] = 0
     recipe: str | None = None
     sources: Annotated[list[Source], Field(min_length=1)]
@@ -468,7 +491,7 @@ class RunSpec(Contract):
         return digest(canonical_json(self.canonical()))
 
 
-class Run(Contract):
+class Run(SpecPart):
     """The event that starts, and later closes, a run.
 
     Attributes

@@ -14,7 +14,8 @@ SCHEMA_VERSION = "1.0"
 
 Verdict = Literal["pass", "fail", "unknown", "timeout"]
 Difficulty = Literal["easy", "medium", "hard"]
-UnitInterval = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+# Strict: a text or a truth value is no score, on no way into the selector.
+UnitInterval = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=True)]
 
 
 class Message(Contract):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 RUNS = "runs"
 INGEST_STATE = "ingest.state"
+ADMISSIONS = "admissions"
 RAW = "samples.raw"
 WINDOWS = "windows"
 CANDIDATE = "samples.candidate"

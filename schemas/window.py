@@ -15,7 +15,9 @@ class WindowEnd(Contract):
     rows : int
         Rows of the window that entered samples.raw.
     last : bool
-        Whether the source is exhausted, so that no further window will come.
+        Whether no further window will come: the source is exhausted, or the run was stopped.
+    stopped : str, optional
+        Why the run was stopped with rows left to read; said with the last window.
     """
 
     run_id: str
@@ -23,3 +25,4 @@ class WindowEnd(Contract):
     rows: int
     end_offsets: dict[str, int]
     last: bool = False
+    stopped: str | None = None

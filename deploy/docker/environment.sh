@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the environment of one image from its lock. Run in the folder above requirements/.
-# environment NAME           /opt/limoflow with everything of NAME.lock, and limoflow itself (Triton has the code apart)
+# environment NAME           /opt/limoflow with everything of NAME.lock; it finds limoflow itself in /opt/code
 # environment NAME torch     /opt/torch with torch and CUDA alone: a layer that several images have in common
 # environment NAME beside    /opt/limoflow with the rest, which finds /opt/torch
 set -eu
@@ -20,5 +20,14 @@ fi
 "$uv" venv --quiet --python "$(command -v python)" /opt/limoflow
 "$uv" pip install --quiet --no-deps --require-hashes --python /opt/limoflow/bin/python --requirements "$wanted"
 [ "${2:-all}" = all ] || echo /opt/torch >"$(echo /opt/limoflow/lib/python3*/site-packages)/torch.pth"
-[ "$1" = triton ] || "$uv" pip install --quiet --no-deps --no-index \
-    --python /opt/limoflow/bin/python /wheels/*.whl
+[ "$1" != triton ] || exit 0  # it has the code in its working folder
+echo /opt/code >"$(echo /opt/limoflow/lib/python3*/site-packages)/code.pth"
+cat >/opt/limoflow/bin/limoflow <<'END'
+#!/opt/limoflow/bin/python
+import sys
+
+from limoflow.cli.main import main
+
+sys.exit(main())
+END
+chmod 755 /opt/limoflow/bin/limoflow

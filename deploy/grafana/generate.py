@@ -259,6 +259,7 @@ BOARDS: dict[str, tuple[str, dict[str, tuple[Panel, ...]]]] = {
                 level(m.LAG, "Lag, by partition", "stage, topic, partition"),
                 level(m.LAG, "Largest lag of a partition", "stage, topic", "max"),
                 level(m.IN_FLIGHT, "Fetched, not committed", "stage"),
+                level(m.PARTITIONS, "Fewest partitions of a worker", "stage", "min"),
             ),
             "Transactions": (
                 quantile(m.COMMITS, "Commit, median", 0.5, "stage"),

@@ -15,7 +15,7 @@ from deploy.k8s.kafka import credential_patches, topic_manifests, user_manifests
 from deploy.k8s.monitoring import DASHBOARDS, dashboards, monitors, rules
 from deploy.k8s.network import policies
 from deploy.k8s.scaling import scaled_objects
-from deploy.k8s.workloads import WORKLOADS, workload_manifests
+from deploy.k8s.workloads import WORKLOADS, tenants_file, workload_manifests
 
 HEAD = "# Written by deploy/k8s/generate.py; change that, and run it.\n"
 
@@ -26,6 +26,7 @@ def documents() -> dict[Path, Sequence[Manifest]]:
     return {
         **{FOLDER / "base" / f"{one.name}.yaml": workload_manifests(one) for one in WORKLOADS},
         FOLDER / "base" / "network.yaml": policies(),
+        FOLDER / "base" / "tenants.yaml": [tenants_file()],
         components / "kafka-strimzi" / "topics.yaml": topic_manifests(),
         components / "kafka-strimzi" / "users.yaml": user_manifests(),
         components / "kafka-strimzi" / "credentials.yaml": credential_patches(),

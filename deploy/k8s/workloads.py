@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.k8s.common import HOME, PORT, USER, VERSION, Manifest, labels, manifest
+from services.ingestor.tenants import Tenants
+
+TENANTS = "limoflow-tenants"
+TENANTS_FOLDER = "/etc/limoflow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class Workload:
         Request and limit.
     grace_s : int
         Seconds from SIGTERM to SIGKILL.
+    tenants : bool
+        Whether it holds runs to the quotas of their tenants.
     """
 
     name: str
@@ -31,11 +37,12 @@ class Workload:
     cpu: tuple[str, str]
     memory: tuple[str, str]
     grace_s: int = 60
+    tenants: bool = False
 
 
 # Memory: what `make test-k8s` shows of each pod after the demo, with room; docs/operate/scale.md has the figures.
 WORKLOADS = (
-    Workload("ingestor", True, True, 1, ("250m", "1"), ("128Mi", "512Mi")),
+    Workload("ingestor", True, True, 1, ("250m", "1"), ("128Mi", "512Mi"), tenants=True),
     Workload("generator", False, False, 2, ("250m", "1"), ("128Mi", "512Mi")),
     # Programs of its checks run beside it, up to 512 MiB each; they are the first to be killed.
     Workload("verifier", False, False, 2, ("500m", "2"), ("192Mi", "2Gi")),
@@ -72,6 +79,8 @@ def _pod(workload: Workload) -> Manifest:
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
     if workload.home:
         volumes.append({"name": "home", "persistentVolumeClaim": {"claimName": "limoflow-home"}})
+    if workload.tenants:
+        volumes.append({"name": "tenants", "configMap": {"name": TENANTS}})
     return {
         "serviceAccountName": workload.name,
         "automountServiceAccountToken": False,
@@ -104,6 +113,11 @@ def _spread(key: str, name: str) -> Manifest:
 def _container(workload: Workload) -> Manifest:
     mounts: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - a volume of the pod's own
     mounts += [{"name": "home", "mountPath": HOME}] if workload.home else []
+    mounts += [{"name": "tenants", "mountPath": TENANTS_FOLDER, "readOnly": True}] if workload.tenants else []
+    environment: list[Manifest] = [
+        {"name": "LIMOFLOW_INSTANCE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    ]
+    environment += [{"name": "LIMOFLOW_TENANTS", "value": f"{TENANTS_FOLDER}/tenants.yaml"}] if workload.tenants else []
     return {
         "name": workload.name,
         "image": f"limoflow/{workload.name}:{VERSION}",
@@ -111,7 +125,7 @@ def _container(workload: Workload) -> Manifest:
             {"configMapRef": {"name": "limoflow"}},
             {"secretRef": {"name": "limoflow-credentials", "optional": True}},
         ],
-        "env": [{"name": "LIMOFLOW_INSTANCE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "env": environment,
         "ports": [{"name": "http", "containerPort": PORT}],
         "livenessProbe": _probe("/healthz", periodSeconds=10, failureThreshold=3),
         "readinessProbe": _probe("/readyz", periodSeconds=5, failureThreshold=2),
@@ -127,6 +141,11 @@ def _container(workload: Workload) -> Manifest:
         },
         "volumeMounts": mounts,
     }
+
+
+def tenants_file() -> Manifest:
+    """Return the file of tenants that an installation begins with: every key, and no bound."""
+    return Tenants().model_dump(mode="json")
 
 
 def _probe(path: str, **timing: int) -> Manifest:

@@ -77,7 +77,12 @@ def diff_releases(first: str, second: str) -> None:
 @app.command("what-if")
 def what_if(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="Run id.")],
-    settings: Annotated[list[str], typer.Argument(metavar="key=value ...", help="select.*, score.weights.*, seed.")],
+    settings: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="key=value ...", help="select.*, score.weights.*, score.thresholds.*, score.combine, seed."
+        ),
+    ],
     window: Annotated[
         int | None, typer.Option(help="The window; the newest with scored samples where none is named.")
     ] = None,

@@ -65,6 +65,8 @@ def _conclude(transport: Transport, planned: Run, results: Results) -> None:
     from limoflow.audit import audit as audit_run
     from limoflow.report import audit_lines, funnel_lines, result_lines
 
+    if results.refused is not None:
+        raise UsageError(f"run {planned.run_id} was refused: {results.refused}")
     report = audit_run(transport.reader, planned.run_id)
     for line in (*funnel_lines(report), *audit_lines(report), *result_lines(results)):
         say(line)
@@ -90,8 +92,8 @@ def close(run_id: RunId) -> None:
 def status(
     run_id: Annotated[str | None, typer.Argument(help="One run; all where none is named.")] = None,
     best: Annotated[
-        bool, typer.Option("--best", help="Also the best set so far of each open window of the run.")
-    ] = False,
+        bool, typer.Option("--best/--no-best", help="Also the best set so far of each open window of the run.")
+    ] = True,
 ) -> None:
     """Show the runs, how far each stage has come, and the funnel of one run."""
     from limoflow.audit import audit as audit_run
@@ -102,8 +104,8 @@ def status(
         runs = runs_of(transport)
         for known in runs.values() if run_id is None else [_known(runs, run_id)]:
             results = results_of(transport, known.run_id)
-            state = "finished" if results.finished(known) else known.state
-            say(f"{known.run_id}  {state}, {len(results.releases)} release(s)")
+            tenant = "" if known.spec.tenant is None else f"  tenant {known.spec.tenant}"
+            say(f"{known.run_id}  {_state(known, results)}, {len(results.releases)} release(s){tenant}")
         for progress in stage_progress(transport.offsets):
             say(f"  {progress.stage:<10} handled {progress.handled:>8}  lag {progress.lag:>8}")
         if run_id is not None:
@@ -114,6 +116,14 @@ def status(
                 say(line)
             for line in _best_sets(transport, runs[run_id]) if best else ():
                 say(line)
+
+
+def _state(run: Run, results: Results) -> str:
+    if results.refused is not None:
+        return f"refused ({results.refused})"
+    if results.waiting is not None:
+        return f"waiting ({results.waiting})"
+    return "finished" if results.finished(run) else run.state
 
 
 def _best_sets(transport: Transport, run: Run) -> Iterator[str]:

@@ -21,15 +21,20 @@ def up(
     partitions: Annotated[int, typer.Option(min=1, max=1000, help="Partitions of each work topic.")] = 4,
     workers: Workers = None,
     observe: Annotated[bool, typer.Option("--observe", help="Start Prometheus with the project's rules too.")] = False,
+    advertise: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where clients reach Kafka, behind a proxy or a tunnel.")
+    ] = None,
 ) -> None:
     """Start Kafka, Triton and all services on free loopback ports; Ctrl-C stops them."""
     from limoflow.wiring.stack import StackOptions, run_stack, triton_venv
 
-    counts = _counts(workers or [])
+    counts = _counts(workers or [], partitions)
     if detach:
-        _detached(partitions, workers or [], observe=observe)
+        _detached(partitions, workers or [], observe=observe, advertise=advertise)
         return
-    options = StackOptions(workers=counts, partitions=partitions, triton_venv=triton_venv(), observe=observe)
+    options = StackOptions(
+        workers=counts, partitions=partitions, triton_venv=triton_venv(), observe=observe, advertised=advertise
+    )
     run_stack(home(), options, started=partial(_announce, observe=observe))
     typer.echo("the stack has stopped")
 
@@ -68,8 +73,8 @@ def doctor() -> None:
         )
 
 
-def _counts(workers: list[str]) -> dict[str, int]:
-    from limoflow.wiring.stack import SERVICES
+def _counts(workers: list[str], partitions: int) -> dict[str, int]:
+    from limoflow.wiring.stack import SERVICES, idle_workers
 
     counts = {}
     for setting in workers:
@@ -77,6 +82,9 @@ def _counts(workers: list[str]) -> dict[str, int]:
         if name not in SERVICES or not count.isdigit():
             raise UsageError(f"--workers {setting!r}: write SERVICE=NUMBER with one of {', '.join(SERVICES)}")
         counts[name] = int(count)
+        idle = idle_workers(name, int(count), partitions)
+        if idle is not None:
+            raise UsageError(f"--workers {setting}: {idle}")
     return counts
 
 
@@ -89,7 +97,7 @@ def _announce(*, observe: bool) -> None:
     typer.echo(f"logs: {home().stack / 'logs'}; stop with Ctrl-C or `limoflow down`")
 
 
-def _detached(partitions: int, workers: list[str], *, observe: bool) -> None:
+def _detached(partitions: int, workers: list[str], *, observe: bool, advertise: str | None) -> None:
     from limoflow.stack.commands import wait_for_state
     from limoflow.stack.state import holder, read_state
 
@@ -101,6 +109,7 @@ def _detached(partitions: int, workers: list[str], *, observe: bool) -> None:
     command = [sys.executable, "-m", "limoflow.cli", "up", "--partitions", str(partitions)]
     command += [part for setting in workers for part in ("--workers", setting)]
     command += ["--observe"] if observe else []
+    command += ["--advertise", advertise] if advertise else []
     with log_path.open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
     running = wait_for_state(

@@ -214,7 +214,13 @@ class ChatClient:
         said = f"chat endpoint {self._where()}: status {response.status_code}: {self._beginning(response)}"
         if response.status_code in {408, 409, 425, 429} or response.status_code >= 500:
             raise _TryAgain(DependencyUnavailable(said), retry_after(response.headers, time.time()))
-        raise ChatRequestError(said)
+        raise ChatRequestError(self._without_key(response.status_code) + said)
+
+    def _without_key(self, status: int) -> str:
+        """Say that no key was sent, where that is what the endpoint may have refused."""
+        if status not in {401, 403} or not self._settings.api_key_unset:
+            return ""
+        return f"no key was sent, since the environment variable {self._settings.api_key_unset} is not set here; "
 
     def _read(self, response: httpx.Response) -> ChatAnswer:
         try:

@@ -101,6 +101,9 @@ class ChatSettings(BaseModel):
         Name of the model at the endpoint.
     api_key_env : str
         Environment variable that holds the key; empty for an endpoint without keys.
+    api_key_unset : str
+        Environment variable that a run names for the key and that is not set: the endpoint may need none. Where it
+        does, the error names the variable.
     temperature : float
         0 or more.
     max_tokens : int
@@ -130,6 +133,7 @@ class ChatSettings(BaseModel):
     base_url: str = Field(pattern=r"^https?://")
     model: str = Field(min_length=1)
     api_key_env: str = ""
+    api_key_unset: str = ""
     temperature: float = Field(0.0, ge=0)
     max_tokens: int = Field(1024, ge=1)
     seed: int | None = None

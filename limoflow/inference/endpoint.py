@@ -11,6 +11,8 @@ from schemas.run import Chat as Endpoint
 def chat_client(endpoint: Endpoint, observer: ChatObserver | None = None, top_logprobs: int | None = None) -> Chat:
     """Return the client of the endpoint that a run names; without its key in the environment, none is sent.
 
+    An endpoint that asks for one then refuses each request, and the error names the variable.
+
     Parameters
     ----------
     endpoint : Endpoint
@@ -21,10 +23,12 @@ def chat_client(endpoint: Endpoint, observer: ChatObserver | None = None, top_lo
     """
     from limoflow.inference.chat import ChatClient
 
+    key_is_set = bool(os.environ.get(endpoint.api_key_env))
     settings = ChatSettings(
         base_url=endpoint.base_url,
         model=endpoint.model,
-        api_key_env=endpoint.api_key_env if os.environ.get(endpoint.api_key_env) else "",
+        api_key_env=endpoint.api_key_env if key_is_set else "",
+        api_key_unset="" if key_is_set else endpoint.api_key_env,
         temperature=endpoint.temperature,
         max_tokens=endpoint.max_tokens,
         timeout=endpoint.timeout_seconds,

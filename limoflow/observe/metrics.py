@@ -87,6 +87,13 @@ LAG = Definition(
     "Records between the committed offset of a stage and the end of a partition.",
     ("stage", "topic", "partition"),
 )
+PARTITIONS = Definition(
+    "limoflow_assigned_partitions",
+    "gauge",
+    "partitions",
+    "Partitions that a worker reads; 0: its stage has more workers than partitions, and this one stands by.",
+    ("stage",),
+)
 COMMITS = Definition(
     "limoflow_commit_seconds",
     "histogram",
@@ -247,6 +254,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     DEAD_LETTERS,
     IN_FLIGHT,
     LAG,
+    PARTITIONS,
     COMMITS,
     PASSED,
     REJECTED,
@@ -310,6 +318,7 @@ class StreamMetrics:
         self._dead_letters = _counter(registry, DEAD_LETTERS)
         self._in_flight = _gauge(registry, IN_FLIGHT)
         self._lag = _gauge(registry, LAG)
+        self._partitions = _gauge(registry, PARTITIONS)
         self._commits = _histogram(registry, COMMITS)
 
     def handled(self, stage: str, outcome: str, seconds: float) -> None:
@@ -332,6 +341,10 @@ class StreamMetrics:
     def lag(self, stage: str, topic: str, partition: int, records: int) -> None:
         """Set the lag of one partition."""
         self._lag.labels(stage, topic, str(partition)).set(records)
+
+    def assigned(self, stage: str, partitions: int) -> None:
+        """Set the number of partitions that this worker reads."""
+        self._partitions.labels(stage).set(partitions)
 
     def committed(self, stage: str, seconds: float) -> None:
         """Take the time of one commit."""

@@ -11,6 +11,7 @@ from limoflow.stream.kafka_errors import failure, quiet, to_record
 from limoflow.stream.kafka_transport import partitions_of
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.types import Record
+from limoflow.stream.vital_signs import vital_signs
 
 
 class BroadcastReader:
@@ -27,7 +28,8 @@ class BroadcastReader:
         self._unread: set[tuple[str, int]] = set()
         self._consumer: Consumer | None = None
         if topics:
-            self._consumer = Consumer(settings.consumer(group_id="limoflow-broadcast", error_cb=quiet))
+            signs = vital_signs(f"the reader of {', '.join(topics)}")
+            self._consumer = Consumer(settings.consumer(group_id="limoflow-broadcast", error_cb=quiet, **signs))
             found = [one for topic in topics for one in partitions_of(self._consumer, topic, settings)]
             self._unread = {(partition.topic, partition.partition) for partition in found}
             self._consumer.assign([TopicPartition(one.topic, one.partition, OFFSET_BEGINNING) for one in found])

@@ -24,6 +24,7 @@ from limoflow.stream.task_feed import TaskFeed
 from limoflow.stream.tracer import StreamTracer
 from limoflow.stream.transaction import TransactionAborted, TransactionalWriter
 from limoflow.stream.types import Emit, Interruptible, Record, Task, TopicPartition
+from limoflow.stream.vital_signs import vital_signs
 from schemas.headers import header_text
 from schemas.topics import dead_letters_of
 
@@ -144,6 +145,7 @@ class TaskRunner:
                 client_id=f"{self._task.name}-{self._instance}",
                 partition_assignment_strategy="cooperative-sticky",
                 error_cb=quiet,
+                **vital_signs(f"the consumer of {self._task.name!r}"),
             )
         )
         consumer.subscribe(
@@ -166,6 +168,7 @@ class TaskRunner:
                 self._begin_anew()
 
     def _step(self) -> None:
+        self._writer.poll()
         records = self._broadcast.poll(0 if self._broadcast.at_end else 0.05)
         if records:
             self._job(lambda: self._task.observe(records))
@@ -347,7 +350,7 @@ class TaskRunner:
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPosition]) -> None:
         try:
             committed = self._committed([TopicPartition(one.topic, one.partition) for one in partitions], consumer)
-        except (KafkaException, DependencyUnavailable) as error:
+        except DependencyUnavailable as error:
             # librdkafka would read on from positions that the task knows nothing of.
             raise InvariantBroken(f"the positions of {self._task.name!r} cannot be read: {error}") from error
         starts = [_position(one, self._feed.origin(one, offset)) for one, offset in committed.items()]
@@ -371,7 +374,10 @@ class TaskRunner:
         asked = consumer or self._consumer
         if asked is None:
             return {}
-        found = asked.committed(_positions(partitions), timeout=self._broker.connect_timeout_s)
+        try:
+            found = asked.committed(_positions(partitions), timeout=self._broker.connect_timeout_s)
+        except KafkaException as error:
+            raise failure(self._broker, error.args[0], f"group {self._task.name!r}") from error
         for one in found:
             if one.error is not None:
                 raise failure(self._broker, one.error, f"group {self._task.name!r}")
@@ -390,6 +396,8 @@ class TaskRunner:
             if marks is not None:
                 self._observer.lag(self._task.name, one.topic, one.partition, max(0, marks[1] - position))
         self._observer.in_flight(self._task.name, len(self._pending))
+        if self._joined:
+            self._observer.assigned(self._task.name, len(self._feed.positions))
 
 
 def run_task(task: Task, broker: BrokerSettings, **options: Any) -> int:

@@ -197,6 +197,8 @@ class StageRunner:
                 if self._on_ready is not None:
                     self._on_ready()
             self._observer.in_flight(self._stage.name, engine.ledger.pending)
+            if self._is_ready:
+                self._observer.assigned(self._stage.name, len(app.consumer.assignment() or ()))
             if self._is_ready and time.monotonic() >= next_lag:
                 next_lag = time.monotonic() + _LAG_EVERY_S
                 await self._tell_lag(app)

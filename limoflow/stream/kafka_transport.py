@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import (
@@ -19,7 +20,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from limoflow.errors import UsageError
+from limoflow.errors import DependencyUnavailable, UsageError
 from limoflow.stream.kafka_errors import connect, failure, quiet, refused, to_record, unreachable
 from limoflow.stream.settings import MAX_MESSAGE_BYTES, BrokerSettings
 from limoflow.stream.topics_admin import ensure_topics
@@ -75,6 +76,9 @@ class KafkaOffsets:
 
     Those that a group has committed are asked for as a member that never joins: librdkafka 2.16 crashes the process
     where the admin interface's question is answered with an error, as it is while a coordinator moves.
+
+    After a question that found no answer the next one is asked by new clients, for the old ones may never hear of a
+    broker again (limoflow.stream.vital_signs).
     """
 
     def __init__(self, settings: BrokerSettings, admin: AdminClient) -> None:
@@ -84,7 +88,7 @@ class KafkaOffsets:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the committed offset of a group for each partition of a topic."""
-        wanted = partitions_of(self._admin, topic, self._settings)
+        wanted = self._partitions_of(topic)
         if group not in self._members:
             self._members[group] = Consumer(self._settings.consumer(group_id=group, error_cb=quiet))
         member = self._members[group]
@@ -117,7 +121,7 @@ class KafkaOffsets:
         return self._list(topic, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     def _list(self, topic: str, which: OffsetSpec) -> dict[int, int]:
-        asked = dict.fromkeys(partitions_of(self._admin, topic, self._settings), which)
+        asked = dict.fromkeys(self._partitions_of(topic), which)
 
         def ask() -> dict[int, int]:
             answers = self._admin.list_offsets(asked, request_timeout=self._settings.connect_timeout_s)
@@ -125,16 +129,30 @@ class KafkaOffsets:
 
         return self._patiently(ask, f"topic {topic!r}")
 
+    def _partitions_of(self, topic: str) -> list[TopicPartition]:
+        with self._renewed_where_unanswered():
+            return partitions_of(self._admin, topic, self._settings)
+
+    @contextmanager
+    def _renewed_where_unanswered(self) -> Iterator[None]:
+        try:
+            yield
+        except DependencyUnavailable:
+            self.close()
+            self._admin = AdminClient(self._settings.client(error_cb=quiet))
+            raise
+
     def _patiently(self, ask: Callable[[], dict[int, int]], what: str) -> dict[int, int]:
         """Ask again while the broker is still finding its leaders: just created, or just started."""
         deadline = time.monotonic() + self._settings.connect_timeout_s
-        while True:
-            try:
-                return ask()
-            except KafkaException as error:
-                if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
-                    raise failure(self._settings, error.args[0], what) from error
-            time.sleep(_ASK_AGAIN_S)
+        with self._renewed_where_unanswered():
+            while True:
+                try:
+                    return ask()
+                except KafkaException as error:
+                    if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+                        raise failure(self._settings, error.args[0], what) from error
+                time.sleep(_ASK_AGAIN_S)
 
 
 class KafkaLogReader:

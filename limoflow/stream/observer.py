@@ -28,6 +28,10 @@ class StreamObserver(Protocol):
         """Hear how many records of a partition lie behind the acknowledged position."""
         ...
 
+    def assigned(self, stage: str, partitions: int) -> None:
+        """Hear how many partitions this worker reads."""
+        ...
+
     def committed(self, stage: str, seconds: float) -> None:
         """Hear that positions were committed, and how long that took."""
         ...
@@ -49,6 +53,9 @@ class SilentObserver:
         """Keep nothing."""
 
     def lag(self, stage: str, topic: str, partition: int, records: int) -> None:
+        """Keep nothing."""
+
+    def assigned(self, stage: str, partitions: int) -> None:
         """Keep nothing."""
 
     def committed(self, stage: str, seconds: float) -> None:

@@ -14,8 +14,11 @@ from limoflow.stream.kafka_transport import produce
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.stage_engine import Delivered
 from limoflow.stream.types import Emit
+from limoflow.stream.vital_signs import vital_signs
+from limoflow.stream.waiting import wait_at_most
 
 _POLL_EVERY_S = 0.002
+_IDLE_POLL_S = 1.0
 
 
 class _Delivery:
@@ -49,7 +52,7 @@ class Outbox:
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
-        self._producer = Producer(settings.producer(error_cb=quiet))
+        self._producer = Producer(settings.producer(error_cb=quiet, **vital_signs("the producer of a stage's outputs")))
         self.under_way = 0
         self._written = asyncio.Event()
 
@@ -81,7 +84,7 @@ class Outbox:
                 await asyncio.sleep(_POLL_EVERY_S)
             else:
                 self._written.clear()
-                await self._written.wait()
+                await wait_at_most(self._written, _IDLE_POLL_S)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait for what is under way and say whether all of it is delivered."""

@@ -48,6 +48,20 @@ def ensure_topics(settings: BrokerSettings, described: Mapping[str, Topic] | Non
     return [topic.topic for topic in missing]
 
 
+def short_topics(settings: BrokerSettings, described: Mapping[str, Topic] | None = None) -> dict[str, tuple[int, int]]:
+    """Return the topics with fewer partitions than they are to have: how many there are, and how many were wanted.
+
+    Workers beyond the partitions of their topic stand by.
+    """
+    there = connect(settings).list_topics(timeout=settings.connect_timeout_s).topics
+    counts = {
+        name: (len(there[name].partitions), settings.partitions if topic.partitions == "work" else topic.partitions)
+        for name, topic in (topics() if described is None else described).items()
+        if name in there
+    }
+    return {name: (found, wanted) for name, (found, wanted) in counts.items() if 0 < found < wanted}
+
+
 def _create(admin: AdminClient, missing: list[NewTopic], settings: BrokerSettings) -> None:
     for name, created in admin.create_topics(missing, operation_timeout=settings.connect_timeout_s).items():
         try:

@@ -15,6 +15,7 @@ from limoflow.stream.kafka_errors import failure, quiet, refused
 from limoflow.stream.kafka_transport import produce
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.types import Emit, TopicPartition
+from limoflow.stream.vital_signs import vital_signs
 from limoflow.stream.watchdog import Watchdog
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ class TransactionalWriter:
                 transaction_timeout_ms=settings.transaction_timeout_ms,
                 delivery_timeout_ms=min(settings.delivery_timeout_ms, settings.transaction_timeout_ms),
                 error_cb=quiet,
+                **vital_signs(f"the producer of transactional id {transactional_id!r}"),
             )
         )
         self._watchdog = Watchdog(4 * settings.connect_timeout_s)
@@ -106,6 +108,10 @@ class TransactionalWriter:
         self._open = False
         lasts, self._lasts = self._lasts, {}
         return {TopicPartition(topic, partition): offset + 1 for (topic, partition), offset in lasts.items()}
+
+    def poll(self) -> None:
+        """Serve what the client reports, also while there is nothing to write."""
+        self._producer.poll(0)
 
     def close(self) -> None:
         """Have nothing more to write."""
@@ -163,6 +169,7 @@ class TransactionalWriter:
                         f"{error.args[0].str()}; the process ends, to be started anew"
                     ) from error
             self._give_up()
+            self.poll()
             time.sleep(_RETRY_S)
 
     def _judge(self, error: KafkaError, cause: KafkaException) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
-from pydantic import ValidationError
 
-from limoflow.errors import UsageError
+from limoflow.errors import PoisonError, UsageError
 from limoflow.layer import Layer, LayerResult, Rejection, stamped
 from limoflow.settings import Home
+from limoflow.versions import check_sample_version
 from limoflow.wiring.plan import Tell, plan_checks, plan_indexes, plan_models, plan_selection
 from schemas.identity import source_id
 from schemas.run import Run, RunSpec
@@ -36,7 +37,7 @@ def apply_layer(name: str, spec: RunSpec, samples: Path, output: Path, home: Hom
     if name == "select":
         spec = plan_selection(spec, Path.cwd())
     if name == "verify":
-        plan_checks(spec, Path.cwd())
+        plan_checks(spec, Path.cwd(), tell)
     models = _models(name, spec, samples, home, tell)
     run = Run(run_id=spec.name, spec=spec, folder=str(Path.cwd()), models=models)
     counts: Counter[str] = Counter()
@@ -70,6 +71,9 @@ def _models(name: str, spec: RunSpec, samples: Path, home: Home, tell: Tell) -> 
 
 
 def _verdicts(result: LayerResult) -> Iterator[str]:
+    for sample in result.passed:
+        told = sample.metadata.verification
+        yield "of those that passed: " + ("verified" if told and told.verified else "not verified")
     for sample in (*result.passed, *(refused.sample for refused in result.rejected)):
         verification = sample.metadata.verification
         for check, found in (verification.results if verification else {}).items():
@@ -88,9 +92,10 @@ def _results(name: str, samples: Iterator[Sample], run: Run, home: Home) -> Iter
 async def _through(name: str, samples: Iterator[Sample], run: Run, home: Home) -> list[LayerResult]:
     from limoflow.wiring.layers import open_layer
 
+    read = list(samples)  # a line that is no sample is told before any work is begun
     async with open_layer(name, home) as layer:
         gate = asyncio.Semaphore(_IN_FLIGHT)
-        return await asyncio.gather(*[_one(layer, sample, run, gate) for sample in samples])
+        return await asyncio.gather(*[_one(layer, sample, run, gate) for sample in read])
 
 
 async def _one(layer: Layer, sample: Sample, run: Run, gate: asyncio.Semaphore) -> LayerResult:
@@ -111,15 +116,26 @@ def _read(path: Path, run_id: str) -> Iterator[Sample]:
 
 def _sample(line: bytes, source_ref: str, run_id: str) -> Sample:
     try:
-        fields = orjson.loads(line)
+        fields = _parsed(line)
         if isinstance(fields, dict):
             fields.setdefault("id", source_id(source_ref))
         sample = Sample.model_validate(fields)
-    except (orjson.JSONDecodeError, ValidationError) as error:
+        check_sample_version(sample)
+    except (ValueError, RecursionError, PoisonError) as error:
         raise UsageError(f"{source_ref}: is no sample: {error}") from error
     if sample.metadata.lineage is None:
         return sample.extended(lineage=Lineage(run_id=run_id, window=0, source_ref=source_ref))
     return sample
+
+
+def _parsed(line: bytes) -> Any:
+    """Parse JSON, and what Python writes as JSON: NaN and infinities are numbers that are missing, as in the stream."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in line and b"Infinity" not in line:
+            raise
+        return json.loads(line)
 
 
 def _marked(rejection: Rejection) -> Sample:

@@ -13,7 +13,7 @@ from limoflow.layer import LayerStage
 from limoflow.observe.logs import configure_logs
 from limoflow.progress_of import Results, results_of
 from limoflow.runs import RunRegistry
-from limoflow.settings import Home
+from limoflow.settings import Home, ServiceSettings, from_environment
 from limoflow.stream.local import LocalTransport
 from limoflow.stream.local_runner import LocalRunner
 from limoflow.stream.types import Task, Transport
@@ -68,7 +68,7 @@ async def _run(run: Run, home: Home, transport: LocalTransport, models: ScoringM
                 results = results_of(transport, run.run_id)
                 done, total, fields = course.progress(transport.offsets, results)
                 progress.update(done, total, **fields)
-                return results.finished(run)
+                return results.refused is not None or results.finished(run)
 
             await runner.run_until(finished)
     return results_of(transport, run.run_id)
@@ -84,7 +84,7 @@ def _tasks(home: Home, transport: LocalTransport) -> list[Task]:
     from services.trainer.app import task as trainer
 
     return [
-        ingestor(None, transport.reader),
+        ingestor(None, transport.reader, tenants=from_environment(ServiceSettings).tenants),
         *selector(offsets=transport.offsets),
         exporter(ExporterSettings(folder=home.releases), transport.reader),
         trainer(TrainerSettings(folder=home.adapters), transport.reader, base_path=ModelCatalog(home.root).path),

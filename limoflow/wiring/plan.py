@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from limoflow.errors import RunSpecError
-from limoflow.settings import Home, from_environment
+from limoflow.settings import Home, ServiceSettings, from_environment
 from limoflow.stream.types import Emit, LogReader
 from schemas.base import canonical_json, digest
 from schemas.headers import event_headers
@@ -26,11 +26,12 @@ def preflight(spec: RunSpec, folder: Path) -> list[str]:
     """Return what is wrong with a spec beyond its form: missing sources, unknown formats, checks or strategies."""
     from services.exporter.app import check_formats
     from services.generator.strategies import check_strategies
-    from services.ingestor.preflight import check_sources
+    from services.ingestor.preflight import check_sources, check_tenant
     from services.selector.app import check_selection
     from services.verifier.checks import check_problems
 
     return [
+        *check_tenant(spec, from_environment(ServiceSettings).tenants),
         *check_sources(spec, folder),
         *check_strategies(spec),
         *check_problems(spec, folder),
@@ -56,6 +57,10 @@ def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str 
     if problems:
         raise RunSpecError("\n".join(problems))
     from services.selector.app import mixed_spec
+    from services.verifier.checks import check_notes
+
+    for note in check_notes(spec):
+        tell(note)
 
     spec = mixed_spec(spec, folder)
     models = plan_models(spec, folder, home, tell)
@@ -64,18 +69,20 @@ def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str 
     return Run(run_id=run_id, spec=spec, folder=str(folder), models=models)
 
 
-def plan_checks(spec: RunSpec, folder: Path) -> None:
-    """Refuse a spec that names checks or benchmarks that are not there.
+def plan_checks(spec: RunSpec, folder: Path, tell: Tell) -> None:
+    """Refuse a spec that names checks, settings or benchmarks that cannot be; tell of what does nothing.
 
     Raises
     ------
     RunSpecError
     """
-    from services.verifier.checks import check_problems
+    from services.verifier.checks import check_notes, check_problems
 
     problems = check_problems(spec, folder)
     if problems:
         raise RunSpecError("\n".join(problems))
+    for note in check_notes(spec):
+        tell(note)
 
 
 def plan_selection(spec: RunSpec, folder: Path) -> RunSpec:

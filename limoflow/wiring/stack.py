@@ -19,6 +19,8 @@ from limoflow.stack.supervisor import Service, Supervisor
 from limoflow.stack.triton import ServedModels, TritonServer
 
 SERVICES = ("ingestor", "generator", "verifier", "scorer", "selector", "exporter", "trainer")
+SHARING = ("generator", "verifier", "scorer", "selector")
+"""Services whose workers share partitions; of the others one works and the rest stand by."""
 TRITON_VENV_VARIABLE = "LIMOFLOW_TRITON_VENV"
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -37,12 +39,25 @@ class StackOptions:
         Partitions of each work topic, the ceiling for a service's workers.
     observe : bool
         Whether Prometheus runs too.
+    advertised : str, optional
+        host:port at which clients reach the broker, where something stands between (a proxy, a tunnel).
     """
 
     triton_venv: Path
     workers: Mapping[str, int] = field(default_factory=dict)
     partitions: int = 4
     observe: bool = False
+    advertised: str | None = None
+
+
+def idle_workers(service: str, workers: int, partitions: int) -> str | None:
+    """Return why some of a service's workers would have nothing to do, or None where each can have a partition."""
+    if service not in SHARING or workers <= partitions:
+        return None
+    return (
+        f"its topics have {partitions} partitions, so {workers - partitions} of {workers} workers would have none; "
+        f"ask for at most {partitions}, or for more --partitions"
+    )
 
 
 def triton_venv() -> Path:
@@ -61,13 +76,14 @@ def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None])
     prepare(TEMPLATES, home.triton_repository, catalog_root=home.root, dtype=embedder_dtype(), instances=instances)
     with Supervisor(home.stack) as supervisor:
         prometheus = PrometheusServer(home.stack) if options.observe else None
-        kafka = KafkaBroker(home.stack)
+        kafka = KafkaBroker(home.stack, properties=_listeners(options.advertised))
         newest = ModelCatalog(home.root).newest()
         warm = (newest,) if newest else ()
         served = ServedModels(home.triton_repository, ("embedder",), packages=_packages(), warm=warm)
         triton = TritonServer(options.triton_venv, served, home.stack)
         supervisor.start([Service.single(kafka.spec())])
-        shared = _shared_environment(home, options, kafka.bootstrap, triton.grpc_address)
+        bootstrap = options.advertised or kafka.bootstrap
+        shared = _shared_environment(home, options, bootstrap, triton.grpc_address)
         supervisor.start(
             [Service.single(triton.spec())]
             + ([Service.single(prometheus.spec())] if prometheus is not None else [])
@@ -80,6 +96,10 @@ def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None])
             prometheus.follow()
         started()
         supervisor.run(until=_never if prometheus is None else partial(_following, prometheus))
+
+
+def _listeners(advertised: str | None) -> dict[str, str]:
+    return {"advertised.listeners": f"PLAINTEXT://{advertised}"} if advertised else {}
 
 
 def _never() -> bool:

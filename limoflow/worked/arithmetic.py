@@ -25,6 +25,10 @@ class ExpressionError(ValueError):
     """The text is no arithmetic expression, or exceeds the bounds of what is computed."""
 
 
+class DivisionByZero(ExpressionError):
+    """The expression can be read, and has no value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """An exact value, with the interval that it may lie in when written operands were rounded.
@@ -201,7 +205,7 @@ def _computed(operator: str, left: Fraction, right: Fraction) -> Fraction:
     if operator == "*":
         return left * right
     if right == 0:
-        raise ExpressionError("division by zero")
+        raise DivisionByZero("division by zero")
     return left / right
 
 

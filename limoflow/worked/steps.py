@@ -18,11 +18,11 @@ _STATED = re.compile(rf"\s*(-?)\s*[$€£¥￥]?\s*({NUMBER})\s*(%?)[\s.]*$")
 _OPERATOR = re.compile(r"[\d)%.]\s*(?:\*\*|[-+*/^])\s*[-$€£¥￥(.\d]")
 _LIST_MARK = re.compile(r"^\s*\d{1,2}[.)]\s+")
 _NOT_PLAIN = re.compile(
-    r"[A-Za-z_](?![A-Za-z])|\s*(?:R\b|r\b|rem|mod|余|…|:\d|/|!|\^|\\)|\s\d{3}\b|\s*[A-Za-z]\s*[-+*/=]"
+    r"[A-Za-z_](?![A-Za-z])|\s*\(?\s*mod|\s*(?:R\b|r\b|rem|余|…|:\d|/|!|\^|\\)|\s\d{3}\b|\s*[A-Za-z]\s*[-+*/=]"
 )
 _LABEL = re.compile(
     r"(?:\b(?:and|of|plus|minus|times|by|over|less|day|week|month|year|step|round|part|group|team|game|page|number)s?\s"
-    r"|加|减|乘|除以|的|第)\s*$",
+    r"|\b(?:sin|cos|tan|log|ln|mod|sqrt)\s|\\[A-Za-z]+\s|加|减|乘|除以|的|第)\s*$",
     re.IGNORECASE,
 )
 _LEADING_ZERO = re.compile(r"(?<![\d.,])0\d")
@@ -128,13 +128,16 @@ def _left_side(text: str, at: int) -> tuple[int, int] | None:
     while begin < at and text[begin] in " ,.)":
         if text[begin] == "." and text[begin + 1 : begin + 2].isdigit():
             break
+        if text[begin] == ")" and not text[begin + 1 : begin + 2].isspace():
+            return None
         begin += 1
     before = text[begin - 1] if begin else " "
     side = text[begin:at].rstrip()
     starts_inside = (before.isalnum() and not _is_wide(before)) or before in "_\\}:^!'\"&#@|"
     if starts_inside or not side or side[0] in "+*/^%" or not _OPERATOR.search(side):
         return None
-    if (side[0] == "-" and text[:begin].rstrip()[-1:].isalnum()) or _LABEL.search(text[max(0, begin - 12) : begin]):
+    behind = text[max(0, begin - _REACH) : begin].rstrip()[-1:]
+    if (side[0] == "-" and (behind.isalnum() or behind == ")")) or _LABEL.search(text[max(0, begin - 12) : begin]):
         return None
     return begin, begin + len(side)
 

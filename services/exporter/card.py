@@ -81,7 +81,17 @@ def _funnel(funnel: Mapping[str, Any], above: str = "") -> list[tuple[str, objec
 def _strata(release: Release) -> list[tuple[str, object, object]]:
     chosen = Counter(row.stratum for row in release.rows)
     names = sorted(chosen.keys() | release.quotas.keys())
-    return [(name, release.quotas.get(name, ""), chosen[name]) for name in names]
+    return [(name, release.quotas.get(name, ""), _held(name, chosen)) for name in names]
+
+
+def _held(quota: str, chosen: Mapping[str, int]) -> int:
+    """Return the rows that share a quota; `*` stands for an axis that is not divided."""
+    wanted = quota.rpartition("/")[::2]
+    return sum(
+        count
+        for stratum, count in chosen.items()
+        if all(part in ("*", own) for part, own in zip(wanted, stratum.rpartition("/")[::2], strict=True))
+    )
 
 
 def _licences(data: ReleaseData) -> list[tuple[str, str, int]]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from limoflow.errors import DependencyUnavailable, LimoflowError, PoisonError
 from limoflow.release_rows import RowPatience, rows_of
 from limoflow.stream.types import Emit, Input, LogReader, Record, TopicPartition
+from limoflow.versions import check_version
 from schemas.export import Export
 from schemas.headers import event_headers
 from schemas.release import Release
@@ -155,8 +156,10 @@ def read_release(record: Record) -> Release:
     Raises
     ------
     PoisonError
-        When the bytes are no release, or its name or run id cannot be the name of a folder.
+        When the bytes are no release, or of a version that this code does not read, or its name or run id cannot name a
+        folder.
     """
+    check_version(record)
     where = f"{record.topic}[{record.partition}]@{record.offset}"
     try:
         release = Release.model_validate_json(record.value or b"")

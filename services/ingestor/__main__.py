@@ -20,7 +20,8 @@ def build(context: ServiceContext) -> Sequence[Task]:
         for file_format in batch.ended.elements():
             context.metrics.file_ingested(file_format)
 
-    return [task(from_environment(IngestorSettings), context.transport.reader, on_batch=written)]
+    chosen, tenants = from_environment(IngestorSettings), context.settings.tenants
+    return [task(chosen, context.transport.reader, on_batch=written, tenants=tenants)]
 
 
 if __name__ == "__main__":

@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from limoflow.errors import DependencyUnavailable
+from limoflow.settings import from_environment
 from schemas.run import Source
-from services.ingestor.formats import reader_of
+from services.ingestor.formats import PARQUET_ROWS, may_swell, reader_of
+from services.ingestor.settings import IngestorSettings
 from services.ingestor.sources import Row, SourceError, Unit
+from services.ingestor.unpacking import Request, Unpacker
 
 _WILD = frozenset("*?[")
 _UNFINISHED = (".tmp", ".part", ".crdownload")
 
 
 class Files:
-    """The source kind `files`."""
+    """The source kind `files`; Parquet is read by a process of its own, whose memory has a bound."""
+
+    def __init__(self) -> None:
+        self._unpacker: Unpacker | None = None
 
     def units(self, source: Source) -> list[Unit]:
         """Return the matching files; a folder stands for all files below it.
@@ -38,11 +44,21 @@ class Files:
 
     def rows(self, unit: Unit, source: Source, position: int, number: int) -> Iterator[Row]:
         """Yield the rows of one file, by its extension."""
-        read = reader_of(unit.name)
-        with _outages(unit.address):
-            filesystem, _ = _filesystem(source.path)
-            with _opened(filesystem, unit) as stream:
-                yield from read(stream, unit, position, number)
+        if not may_swell(unit.name):
+            yield from read_unit(source.path, unit, position, number)
+            return
+        if self._unpacker is None:
+            self._unpacker = Unpacker(from_environment(IngestorSettings).max_unpacked_bytes)
+        yield from self._unpacker.rows(Request(source.path, unit, position, number))
+
+
+def read_unit(path: str, unit: Unit, position: int, number: int, batch: int = PARQUET_ROWS) -> Iterator[Row]:
+    """Yield the rows of one file of the source at `path`, in this process."""
+    read = reader_of(unit.name, batch)
+    with _outages(unit.address):
+        filesystem, _ = _filesystem(path)
+        with _opened(filesystem, unit) as stream:
+            yield from read(stream, unit, position, number)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 import orjson
@@ -16,14 +17,26 @@ from services.ingestor.sources import Row, SourceError, Unit
 MAX_LINE_BYTES = 16 << 20
 MAX_ARRAY_BYTES = 64 << 20
 _SKIP_BYTES = 1 << 20
-_PARQUET_ROWS = 1000
+PARQUET_ROWS = 1000
+_READ_BYTES = 1 << 20
+_PARQUET = (".parquet", ".pq")
 _BOM = b"\xef\xbb\xbf"
 
 Reader = Callable[[BinaryIO, Unit, int, int], Iterator[Row]]
 
 
-def reader_of(name: str) -> Reader:
+def may_swell(name: str) -> bool:
+    """Whether a small file of this name may hold one value of gigabytes, so that it is to be read apart."""
+    return name.lower().removesuffix(".gz").endswith(_PARQUET)
+
+
+def reader_of(name: str, batch: int = PARQUET_ROWS) -> Reader:
     """Return the reader for a file's extension; `.gz` after it is understood.
+
+    Parameters
+    ----------
+    batch : int
+        Rows of Parquet that are unpacked together.
 
     Raises
     ------
@@ -35,7 +48,8 @@ def reader_of(name: str) -> Reader:
     plain = plain.removesuffix(".gz")
     for extensions, reader in _READERS.items():
         if plain.endswith(extensions):
-            return _unpacked(reader) if packed else reader
+            chosen = partial(read_parquet, batch=batch) if reader is read_parquet else reader
+            return _unpacked(chosen) if packed else chosen
     known = ", ".join(extension for extensions in _READERS for extension in extensions)
     raise SourceError(f"{name!r} has no known extension; known: {known} (each also with .gz)")
 
@@ -175,20 +189,28 @@ def _csv_row(at: int, header: list[str], fields: list[str], original: bytes, err
     return Row(at, at + 1, None if error else dict(zip(header, fields, strict=True)), original, error)
 
 
-def read_parquet(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iterator[Row]:  # noqa: ARG001
+def read_parquet(
+    stream: BinaryIO,
+    unit: Unit,
+    position: int,
+    number: int,  # noqa: ARG001
+    batch: int = PARQUET_ROWS,
+) -> Iterator[Row]:
     """Yield Parquet rows; the position is the row's number. Row groups before it are not read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"), buffer_size=_READ_BYTES)
         first, groups = _groups_from(file.metadata, position)
-        for batch in file.iter_batches(batch_size=_PARQUET_ROWS, row_groups=groups):
-            last = first + batch.num_rows
+        for rows in file.iter_batches(batch_size=batch, row_groups=groups, use_threads=False):
+            last = first + rows.num_rows
             if last > position:
                 skipped = max(0, position - first)
-                yield from _parquet_rows(batch.slice(skipped), first + skipped)
+                yield from _parquet_rows(rows.slice(skipped), first + skipped)
             first = last
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SourceError(f"{unit.name!r} is no readable Parquet file: {error}") from error
 
@@ -231,5 +253,5 @@ _READERS: dict[tuple[str, ...], Reader] = {
     (".jsonl", ".ndjson"): read_lines,
     (".json",): read_array,
     (".csv",): read_csv,
-    (".parquet", ".pq"): read_parquet,
+    _PARQUET: read_parquet,
 }

@@ -8,6 +8,7 @@ from limoflow.errors import DependencyUnavailable, UsageError
 from schemas.run import RunSpec, Source
 from services.ingestor.rows import unknown_fields
 from services.ingestor.sources import SourceError, anchored, source_kind
+from services.ingestor.tenants import over_quota, read_tenants
 
 
 def check_sources(spec: RunSpec, folder: Path | None = None) -> list[str]:
@@ -19,6 +20,18 @@ def check_sources(spec: RunSpec, folder: Path | None = None) -> list[str]:
     for index, source in enumerate(anchored(spec, folder).sources):
         problems += [f"sources[{index}]: {problem}" for problem in _problems(source)]
     return problems
+
+
+def check_tenant(spec: RunSpec, tenants: Path | None) -> list[str]:
+    """Return why the ingestor would refuse a run of this tenant, by the file of tenants; empty when it would not.
+
+    Raises
+    ------
+    UsageError
+        When the file does not hold.
+    """
+    reason = over_quota(spec, read_tenants(tenants))
+    return [] if reason is None else [reason]
 
 
 def _problems(source: Source) -> list[str]:

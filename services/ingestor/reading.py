@@ -17,6 +17,7 @@ from services.ingestor.settings import IngestorSettings
 from services.ingestor.sources import Row, SourceError, SourceKind, anchored, shown
 from services.ingestor.stamps import Stamps, refused
 from services.ingestor.state import FileProgress, RunProgress, progress_emit
+from services.ingestor.tenants import named
 
 
 @dataclass
@@ -61,6 +62,8 @@ class RunReading:
         What the log says of an earlier worker.
     clock : callable
         Seconds since the epoch; stamps time windows.
+    max_rows : int, optional
+        Rows that may be read, refused ones counted in; with more left the run is stopped there, and says so.
     """
 
     def __init__(
@@ -72,7 +75,11 @@ class RunReading:
         settings: IngestorSettings,
         clock: Callable[[], float],
         version: str,
+        *,
+        max_rows: int | None = None,
     ) -> None:
+        self._max_rows = max_rows
+        self._tenant = run.spec.tenant
         self._run_id = run.run_id
         spec = anchored(run.spec, run.folder)
         self._folder = run.folder
@@ -106,16 +113,14 @@ class RunReading:
             progress.window = self._current_window(progress)
         progress.batch, progress.batch_ms = progress.ordinal, int(self._clock() * 1000)
         self._fill(batch)
-        exhausted = not batch.read and self._exhausted(closing)
+        exhausted = not batch.read and (progress.stopped is not None or self._exhausted(closing))
         if ended and (progress.batch_rows or exhausted or self._queue.follows):
-            batch.emits.append(self._end(full_window, full_rows, last=exhausted))
-            progress.finished = exhausted
+            batch.emits.append(self._end(progress, full_window, full_rows, last=exhausted))
         elif ended and batch.read:
             # Only dead letters so far: whether this was the last window is not known yet.
             progress.window, progress.window_rows = full_window, full_rows
         elif exhausted:
-            batch.emits.append(self._end(progress.window, progress.window_rows, last=True))
-            progress.finished = True
+            batch.emits.append(self._end(progress, progress.window, progress.window_rows, last=True))
         if not batch.emits and not batch.files:
             return None
         batch.emits += [progress_emit(self._run_id, key, one) for key, one in batch.files.items()]
@@ -127,8 +132,11 @@ class RunReading:
         """Let go of the open file."""
         self._rows = None
 
-    def _end(self, window: int, rows: int, *, last: bool) -> Emit:
+    def _end(self, progress: RunProgress, window: int, rows: int, *, last: bool) -> Emit:
         end = WindowEnd(run_id=self._run_id, window=window, rows=rows, end_offsets=self._progress.ends, last=last)
+        if last:
+            progress.finished, progress.last_window = True, window
+            end = end.model_copy(update={"stopped": progress.stopped})
         return Emit(WINDOWS, f"{self._run_id}|{window}".encode(), end.to_bytes())
 
     def _full_window(self, progress: RunProgress) -> bool:
@@ -165,7 +173,7 @@ class RunReading:
         progress = batch.progress
         stamps = Stamps(self._run_id, progress.window, progress.batch)
         progress.batch_rows = 0
-        while not self._is_full(batch) and (pending := self._queue.head()) is not None:
+        while not self._is_full(batch) and not progress.stopped and (pending := self._queue.head()) is not None:
             self._read(pending, batch, stamps)
 
     def _read(self, pending: Pending, batch: Batch, stamps: Stamps) -> None:
@@ -179,6 +187,9 @@ class RunReading:
                 source = self._sources[pending.origin]
                 self._rows = iter(self._kinds[source.kind].rows(pending.unit, source, state.position, state.row))
             for row in self._rows:
+                if self._max_rows is not None and progress.read >= self._max_rows:
+                    progress.stopped = self._stopped()
+                    break
                 self._admit(pending, row, state, batch, stamps)
                 if self._is_full(batch):
                     break
@@ -211,7 +222,12 @@ class RunReading:
         except RowError as error:
             original = row.original or _bytes_of(row.value)
             batch.add(self._refused(pending, row.number, original, error, progress.window))
+        progress.read += 1
         state.position, state.row = row.after, row.number + 1
+
+    def _stopped(self) -> str:
+        whose = named(self._tenant)
+        return f"after {self._max_rows} rows, the max_rows of {whose}: more rows are in the sources, and were not read"
 
     def _sample(self, pending: Pending, row: Row, progress: RunProgress, stamps: Stamps) -> Emit:
         mapper, name = self._mappers[pending.origin], shown(pending.unit, self._folder)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import orjson
 from pydantic import ValidationError
 
+from limoflow.versions import schema_fault
 from schemas.run import Source
 from schemas.sample import SCHEMA_VERSION, Difficulty, Sample
 
@@ -20,7 +21,7 @@ _REFERENCE_TEXTS = frozenset({"answer", "entry_point", "schema"})
 _DIFFICULTIES = frozenset(get_args(Difficulty))
 # What an earlier run found out about a sample is not true of this one.
 _OF_ANOTHER_RUN = ("verification", "evaluations", "filtering", "advanced_assessment")
-_KNOWN = frozenset({"instruction", "response", "id", "messages", "difficulty", *_TEXT_PARTS}) | {
+_KNOWN = frozenset({"instruction", "input", "response", "id", "messages", "difficulty", *_TEXT_PARTS}) | {
     f"reference.{name}" for name in _REFERENCE_LISTS | _REFERENCE_TEXTS
 }
 _MISSING = object()
@@ -71,12 +72,13 @@ class RowMapper:
         if self._fields:
             messages = self._get(value, "messages")
             instruction, response = self._get(value, "instruction"), self._get(value, "response")
+            extra = self._get(value, "input")
         else:
             messages = value.get("messages", _MISSING)
             instruction, response = _first_of(value, _INSTRUCTION), _first_of(value, _RESPONSE)
             extra = value.get("input")
-            if isinstance(extra, str) and extra.strip() and isinstance(instruction, str):
-                instruction = f"{instruction}\n\n{extra}"
+        if isinstance(extra, str) and extra.strip() and isinstance(instruction, str):
+            instruction = f"{instruction}\n\n{extra}"
         if messages is not _MISSING and (instruction is _MISSING or response is _MISSING):
             instruction, response = _last_turn(messages)
         return self._text(value, "instruction", instruction), self._text(value, "response", response)
@@ -130,10 +132,11 @@ class RowMapper:
         plain = True
         reference: dict[str, Any] = {}
         for field in self._getters if self._fields else _standard(value):
-            if field in {"instruction", "response"}:
+            if field in {"instruction", "input", "response"}:
                 continue
             found = self._get(value, field) if self._fields else value[field]
-            if found is _MISSING or found is None:
+            # CSV knows no null: an empty cell says nothing.
+            if found is _MISSING or found is None or (found == "" and field != "id"):
                 continue
             if field == "id":
                 sample["id"] = _identity(found)
@@ -157,6 +160,9 @@ class RowMapper:
             sample.setdefault(name, part)
         if "id" in value:
             sample["id"] = _identity(value["id"])
+        fault = schema_fault(str(metadata["schema_version"]))
+        if fault is not None:
+            raise RowError(f"{fault}: upgrade the ingestor, and let another run read the file")
         if not isinstance(metadata.get("lineage") or _EMPTY, dict):
             raise RowError("metadata.lineage must be an object")
         return False

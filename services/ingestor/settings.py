@@ -17,6 +17,9 @@ class IngestorSettings(BaseSettings):
         A larger row becomes a dead letter.
     max_dead_letter_bytes : int
         Original bytes that a dead letter keeps at most; a header says so where it was cut.
+    max_unpacked_bytes : int
+        Memory that reading one Parquet file may take, a batch of rows unpacked; a file that needs more for a single row
+        becomes a dead letter from there on.
     scan_seconds : float
         Time between two looks at a followed folder.
     """
@@ -27,4 +30,5 @@ class IngestorSettings(BaseSettings):
     batch_bytes: int = Field(default=4 << 20, ge=1)
     max_sample_bytes: int = Field(default=1 << 20, ge=1)
     max_dead_letter_bytes: int = Field(default=15 << 20, ge=1)
+    max_unpacked_bytes: int = Field(default=256 << 20, ge=64 << 20)
     scan_seconds: float = Field(default=1.0, ge=0)

@@ -58,6 +58,12 @@ class RunProgress(BaseModel):
         carry in the header `ce_batch`, how many rows it has, and when it was read.
     finished : bool
         Whether the last window has ended.
+    last_window : int, optional
+        Which one that was.
+    read : int
+        Rows read so far, refused ones counted in.
+    stopped : str, optional
+        Why no more rows are read though there are some.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -71,6 +77,9 @@ class RunProgress(BaseModel):
     batch_rows: int = 0
     batch_ms: int = 0
     finished: bool = False
+    last_window: int | None = None
+    read: int = 0
+    stopped: str | None = None
 
     def reached(self, ends: Mapping[int, int]) -> None:
         """Take note of the ends of the last batch."""

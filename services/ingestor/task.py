@@ -5,24 +5,27 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pydantic import ValidationError
 
-from limoflow.errors import DependencyUnavailable, UsageError
-from limoflow.stream.dead_letters import dead_letter
+from limoflow.errors import DependencyUnavailable, PoisonError, UsageError
 from limoflow.stream.types import Emit, Input, LogReader, Record, TopicPartition
+from limoflow.versions import check_version
 from schemas.run import Run
-from schemas.topics import INGEST_STATE, RAW, RUNS
+from schemas.topics import ADMISSIONS, INGEST_STATE, RAW, RELEASES, RUNS
+from services.ingestor.gate import Gate, Verdicts
 from services.ingestor.reading import Batch, RunReading
 from services.ingestor.settings import IngestorSettings
 from services.ingestor.sources import SourceKind, source_kind
 from services.ingestor.state import read_progress, recover_ends
+from services.ingestor.tenants import Tenants
 
 VERSION = "1"
 
 
 class Ingestor:
-    """Reads the sources of open runs, one batch a tick, run by run in turn.
+    """Lets runs in, as the tenants' quotas say, and reads their sources, one batch a tick, run by run in turn.
 
     `runs` has one partition, so one worker ingests and the others stand by. Progress is read from the log when work
     begins, never from memory of an earlier assignment; a batch counts as written only once `delivered` says so, and is
@@ -37,11 +40,12 @@ class Ingestor:
         Seconds since the epoch.
     on_batch : callable, optional
         Called with each batch once it is written, for metrics.
+    tenants : Tenants, optional
+        Without it everybody may do everything.
     """
 
     name = "ingestor"
     version = VERSION
-    inputs = (Input(RUNS, "rebuild"),)
 
     def __init__(
         self,
@@ -49,20 +53,27 @@ class Ingestor:
         reader: LogReader,
         clock: Callable[[], float] = time.time,
         on_batch: Callable[[Batch], None] | None = None,
+        tenants: Tenants | None = None,
     ) -> None:
+        self._tenants = tenants or Tenants()
+        # Manifests are large: who waits for none reads none.
+        waits = (Input(RELEASES, "broadcast"),) if self._tenants.let_wait else ()
+        self.inputs: tuple[Input, ...] = (Input(RUNS, "rebuild"), *waits)
         self._on_batch = on_batch
         self._settings = settings
         self._reader = reader
         self._clock = clock
         self._owns = False
+        self._releases: list[Record] = []
         self._forget()
 
     def _forget(self) -> None:
-        self._runs: dict[str, Run] = {}
+        self._gate = Gate(self._tenants, self.version)
+        self._gate.released(self._releases)
         self._open: dict[str, RunReading] | None = None
         self._finished: set[str] = set()
         self._turns: deque[str] = deque()
-        self._batch: Batch | None = None
+        self._next: Batch | Verdicts | None = None
         self._offered = False
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
@@ -78,7 +89,10 @@ class Ingestor:
             self._owns = False
 
     def observe(self, records: Sequence[Record]) -> None:
-        """Nothing is broadcast to the ingestor."""
+        """Take note of releases: the place of a run is free once its last one is there."""
+        keys = [replace(record, value=record.value and b"") for record in records if record.topic == RELEASES]
+        self._releases += keys
+        self._gate.released(keys)
 
     def restore(self, records: Sequence[Record]) -> None:
         """Take note of runs that were announced before; what could not be read then is a dead letter already."""
@@ -93,21 +107,28 @@ class Ingestor:
         """Return the next batch of the next run; the same one until its delivery is reported."""
         if not self._owns:
             return ()
-        if self._batch is None:
-            self._batch = self._next_batch()
-        self._offered = self._batch is not None
-        return self._batch.emits if self._batch is not None else ()
+        if self._next is None:
+            self._next = self._verdicts() or self._next_batch()
+        self._offered = self._next is not None
+        return self._next.emits if self._next is not None else ()
 
     def delivered(self, ends: Mapping[TopicPartition, int]) -> None:
         """Take the offered batch as written."""
-        if not self._offered or self._batch is None:
+        if not self._offered or self._next is None:
             return
-        batch, self._batch, self._offered = self._batch, None, False
+        written, self._next, self._offered = self._next, None, False
+        if isinstance(written, Verdicts):
+            self._gate.settled(written)
+        else:
+            self._written(written, ends)
+
+    def _written(self, batch: Batch, ends: Mapping[TopicPartition, int]) -> None:
         if self._on_batch is not None:
             self._on_batch(batch)
         batch.written({partition.partition: end for partition, end in ends.items() if partition.topic == RAW})
         if batch.progress.finished:
             self._finished.add(batch.run_id)
+            self._gate.over(batch.run_id, batch.progress.last_window)
             if self._open is not None:
                 self._open.pop(batch.run_id).close()
 
@@ -116,21 +137,26 @@ class Ingestor:
         for record in records:
             run_id = (record.key or b"").decode("utf-8", "replace")
             if record.value is None:
-                self._runs.pop(run_id, None)
+                self._gate.withdraw(run_id)
                 if self._open is not None and (reading := self._open.pop(run_id, None)) is not None:
                     reading.close()
                 continue
             try:
+                check_version(record)
                 run = Run.model_validate_json(record.value)
                 self._kinds(run)
-            except (ValidationError, UsageError, RecursionError) as error:
-                refused.append(dead_letter(record, stage=self.name, version=self.version, error=error, attempts=1))
+            except (ValidationError, PoisonError, UsageError, RecursionError) as error:
+                refused.append(self._gate.unreadable(record, error))
                 continue
-            self._runs[run.run_id] = run
+            self._gate.submit(run, record)
         return refused
 
     def _kinds(self, run: Run) -> dict[str, SourceKind]:
         return {kind: source_kind(kind) for kind in sorted({source.kind for source in run.spec.sources})}
+
+    def _verdicts(self) -> Verdicts | None:
+        self._recalled()
+        return self._gate.verdicts()
 
     def _next_batch(self) -> Batch | None:
         reading = self._readings()
@@ -140,7 +166,7 @@ class Ingestor:
             run_id = self._turns[0]
             self._turns.rotate(-1)
             try:
-                batch = reading[run_id].batch(closing=self._runs[run_id].state == "closing")
+                batch = reading[run_id].batch(closing=self._gate.run(run_id).state == "closing")
             except DependencyUnavailable:
                 # Rows that were read are lost to the iterator: what counts is what the log says.
                 self._open = None
@@ -149,17 +175,23 @@ class Ingestor:
                 return batch
         return None
 
-    def _readings(self) -> dict[str, RunReading]:
-        """Return the open runs; what earlier workers wrote of them is read from the log first."""
+    def _recalled(self) -> dict[str, RunReading]:
+        """Return the runs that are read; what earlier workers wrote is read from the log first."""
         if self._open is None:
-            progress, self._files = read_progress(self._reader.read([INGEST_STATE]))
-            recover_ends(self._reader, progress)
-            self._finished = {run_id for run_id, one in progress.items() if one.finished}
-            self._progress = progress
+            self._progress, self._files = read_progress(self._reader.read([INGEST_STATE]))
+            recover_ends(self._reader, self._progress)
+            self._finished = {run_id for run_id, one in self._progress.items() if one.finished}
+            self._gate.recall(self._reader.read([ADMISSIONS]), self._progress)
             self._open = {}
-        for run_id, run in self._runs.items():
-            if run_id not in self._open and run_id not in self._finished:
-                self._open[run_id] = RunReading(
+        return self._open
+
+    def _readings(self) -> dict[str, RunReading]:
+        """Return the runs that were let in and are not read to their end."""
+        reading = self._recalled()
+        for run_id in self._gate.admitted():
+            if run_id not in reading and run_id not in self._finished:
+                run = self._gate.run(run_id)
+                reading[run_id] = RunReading(
                     run,
                     self._kinds(run),
                     self._progress.pop(run_id, None),
@@ -167,5 +199,6 @@ class Ingestor:
                     self._settings,
                     self._clock,
                     self.version,
+                    max_rows=self._gate.max_rows(run_id),
                 )
-        return self._open
+        return reading

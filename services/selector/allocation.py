@@ -8,10 +8,21 @@ from typing import Literal
 import numpy as np
 
 from services.selector.combine import rounded
-from services.selector.quotas import Axis, apportion, stratum_quotas
+from services.selector.quotas import Axis, apportion, spread_out, stratum_quotas
 
 Stratum = tuple[str, str]
-Allocation = Literal["available", "equal", "neyman"]
+Allocation = Literal["available", "equal", "neyman", "none"]
+
+ANY = "*"
+"""The name of all of an axis that is not divided."""
+
+
+def group_of(stratum: Stratum, quotas: Mapping[Axis, Mapping[str, float]], allocation: Allocation) -> Stratum:
+    """Return the group that a stratum shares its quota with: itself, unless an axis is not divided."""
+    if allocation != "none":
+        return stratum
+    domain, difficulty = stratum
+    return domain if quotas.get("domain") else ANY, difficulty if quotas.get("difficulty") else ANY
 
 
 def allocate_strata(
@@ -24,19 +35,21 @@ def allocate_strata(
 
     An axis with quotas follows them. One without follows `allocation`: what is available; equal shares; or Neyman's
     N_h s_h, the number of samples times the standard deviation of their scores, so that more is taken where samples
-    differ. Where all scores of all strata are alike, Neyman is what is available.
+    differ; what those cannot take goes to strata whose scores do not differ, by what is available. Where all scores of
+    all strata are alike, Neyman is what is available.
 
     Parameters
     ----------
     target : int
     quotas : mapping
         As in `stratum_quotas`.
-    allocation : {"available", "equal", "neyman"}
+    allocation : {"available", "equal", "neyman", "none"}
+        With `none` the strata are groups (`group_of`).
     scores : mapping
         The scores of each stratum's samples.
     """
     available = {stratum: len(found) for stratum, found in scores.items()}
-    if allocation == "available":
+    if allocation in ("available", "none"):
         return stratum_quotas(target, quotas, available)
     weights = _weights(allocation, scores)
     difficulties = quotas.get("difficulty")
@@ -45,15 +58,17 @@ def allocate_strata(
         if not difficulties or difficulties.get(difficulty, 0.0) > 0.0:
             by_domain.setdefault(domain, {})[difficulty] = count
     sizes = {domain: sum(counts.values()) for domain, counts in by_domain.items()}
-    shares = quotas.get("domain") or {
+    wanted = quotas.get("domain")
+    shares = {
         domain: 1.0 if allocation == "equal" else sum(weights[domain, name] for name in sorted(counts))
         for domain, counts in by_domain.items()
     }
-    domains = apportion(target, shares, sizes)
+    domains = apportion(target, wanted, sizes) if wanted else spread_out(target, shares, sizes)
     divided = dict.fromkeys(sorted(available), 0)
     for domain, counts in by_domain.items():
-        within = difficulties or {difficulty: weights[domain, difficulty] for difficulty in counts}
-        for difficulty, count in apportion(domains[domain], within, counts).items():
+        within = {difficulty: weights[domain, difficulty] for difficulty in counts}
+        parts = apportion if difficulties else spread_out
+        for difficulty, count in parts(domains[domain], difficulties or within, counts).items():
             divided[domain, difficulty] = count
     return divided
 

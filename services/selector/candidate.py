@@ -48,6 +48,10 @@ class Candidate:
         Named scores as they were recorded; they may be missing, no numbers, or out of range.
     vector : array of float16, shape (dimensions,), optional
         The embedding as it was recorded.
+    created : str, optional
+        When it was made, ISO 8601.
+    detail : float, optional
+        Its score of detail.
     """
 
     id: str
@@ -64,6 +68,8 @@ class Candidate:
     parts: Mapping[str, float | None]
     space: VectorSpace | None
     vector: NDArray[np.float16] | None
+    created: str | None = None
+    detail: float | None = None
 
     @property
     def stratum(self) -> tuple[str, str]:
@@ -82,6 +88,8 @@ def candidate_of(sample: Mapping[str, Any], content: str, weights: Mapping[str, 
     metadata = sample.get("metadata") or {}
     lineage = metadata.get("lineage") or {}
     assessment = metadata.get("advanced_assessment") or {}
+    evaluations = metadata.get("evaluations") or {}
+    created = metadata.get("creation_timestamp")
     space, vector = _vector(assessment.get("embedding"))
     return Candidate(
         id=sample["id"],
@@ -95,9 +103,11 @@ def candidate_of(sample: Mapping[str, Any], content: str, weights: Mapping[str, 
         source_ref=lineage.get("source_ref", ""),
         versions=lineage.get("versions") or {},
         answer_match=_number(assessment.get("answer_match")),
-        parts=_parts(weights, metadata.get("evaluations") or {}, assessment),
+        parts=_parts(weights, evaluations, assessment),
         space=space,
         vector=vector,
+        created=created if isinstance(created, str) else None,
+        detail=_number(evaluations.get("detail")),
     )
 
 
@@ -126,7 +136,7 @@ def _parts(
 def _number(value: object) -> float | None:
     if type(value) is float and -math.inf < value < math.inf:
         return value
-    if isinstance(value, int | float) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     return None
 

@@ -14,10 +14,10 @@ from schemas.sample import Filtering
 from services.selector.candidate import Candidate, stratum_name
 from services.selector.combine import rounded
 from services.selector.curriculum import curriculum, difficulty_of
-from services.selector.dataset_scores import summary
 from services.selector.diversity import Selection
 from services.selector.explain import Refused
 from services.selector.novelty.index import NoveltyIndex
+from services.selector.set_figures import Window, set_figures
 from services.selector.table import Table
 
 STAGE = "selector"
@@ -190,22 +190,15 @@ def _statistics(table: Table, selection: Selection) -> dict[str, object]:
         "score_pool": _quantiles(scores),
         "score_chosen": _quantiles(picked),
         "max_cosine_chosen": _quantiles(similarities),
-        "dataset": _dataset(table, [pick.index for pick in selection.picks]),
+        **_of_sets(table, [pick.index for pick in selection.picks]),
         "filled": sum(pick.filled for pick in selection.picks),
     }
 
 
-def _dataset(table: Table, chosen: Sequence[int]) -> Mapping[str, float]:
-    """Return figures of the chosen as a set; vectors are those of the commonest size, which is all of them."""
-    candidates = [table.pool[index] for index in sorted(chosen)]
-    vectors = [it.vector for it in candidates if it.vector is not None]
-    size = max((len(vector) for vector in vectors), default=0)
-    return summary(
-        [it.domain for it in candidates],
-        [stratum_name(*it.stratum) for it in candidates],
-        [table.prints[index] for index in sorted(chosen)],
-        np.array([vector for vector in vectors if len(vector) == size], dtype=np.float16).reshape(-1, max(1, size)),
-    )
+def _of_sets(table: Table, chosen: Sequence[int]) -> Mapping[str, Mapping[str, float]]:
+    wanted = [name for name, share in sorted(table.rules.quotas.get("domain", {}).items()) if share > 0.0]
+    window = Window(table.pool, table.prints, wanted, table.rules.target, table.run.spec.seed)
+    return set_figures(window, chosen)
 
 
 def _quantiles(values: Sequence[float]) -> dict[str, float]:

@@ -70,7 +70,9 @@ def elsewhere_of(state: PoolState[bytes]) -> Elsewhere:
     )
 
 
-def closing_records(state: PoolState[bytes], run: Run, window: int, *, last: bool, chunk: int) -> Iterator[list[Emit]]:
+def closing_records(
+    state: PoolState[bytes], run: Run, window: int, *, last: bool, chunk: int, stopped: str | None = None
+) -> Iterator[list[Emit]]:
     """Yield the records of a closing window, one list for each transaction.
 
     A crash between them is harmless: the same state gives the same records again, and the release comes last.
@@ -82,7 +84,7 @@ def closing_records(state: PoolState[bytes], run: Run, window: int, *, last: boo
     while len(ids) > chunk:
         part, ids = ids[:chunk], ids[chunk:]
         yield [pool.refused(sample_id, closing.refused[sample_id]) for sample_id in part]
-    release = closing.release
+    release = closing.release if stopped is None else closing.release.resealed(stopped=stopped)
     yield [
         *(pool.refused(sample_id, closing.refused[sample_id]) for sample_id in ids),
         *(chosen_emit(pool.sample(it), why, release.release_id) for it, why in closing.chosen.items()),

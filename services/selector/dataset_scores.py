@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,21 +84,6 @@ def freshness(ages_in_days: Sequence[float], half_life: float = 365.0) -> float:
 def scale(effective: float, target: float) -> float:
     """Return min(1, ln(1 + effective) / ln(1 + target)); `effective` is a Vendi score or a count of distinct items."""
     return 1.0 if target <= 0.0 else min(1.0, _rounded(math.log1p(max(0.0, effective)) / math.log1p(target)))
-
-
-def summary(
-    domains: Sequence[str],
-    strata: Sequence[str],
-    fingerprints: Sequence[Hashable],
-    vectors: NDArray[np.float16],
-) -> Mapping[str, float]:
-    """Return what a release says of itself; every sequence has one entry for each sample, in one order."""
-    return {
-        "domain_entropy": entropy(domains),
-        "stratum_entropy": entropy(strata),
-        "duplicate_rate": duplicate_rate(fingerprints),
-        "vendi": vendi(vectors),
-    }
 
 
 def _rounded(value: float) -> float:

@@ -24,6 +24,7 @@ REPEATS_MEANING: Final = "meaning_already_released"
 ALREADY_RELEASED: Final = {"jaccard": REPEATS_TEXT, "cosine": REPEATS_MEANING}
 NO_EMBEDDING: Final = "no_embedding"
 NO_QUOTA: Final = "no_quota"
+NO_QUOTA_IN_CELL: Final = "no_quota_in_its_cell"
 TOO_SIMILAR: Final = "too_similar"
 OUTRANKED: Final = "outranked"
 OUTGAINED: Final = "outgained"
@@ -37,12 +38,13 @@ MEANING: Final = {
     RESERVOIR_FULL: "its stratum has more samples than select.reservoir; the hash of its id (value) is not among the "
     "smallest (bound)",
     WINDOW_CLOSED: "it came after its window's release",
-    INVALID_SCORE: "one of its scores (value) is not within 0 and 1 (bound); it counts in no one's rank",
-    UNSCORED: "none of the weighted scores is a number",
+    INVALID_SCORE: "one of its scores (value) is out of its range (bound); it counts in no one's rank",
+    UNSCORED: "too few of the weighted scores (bound) are numbers; the value names those that are missing",
     OUTSIDE_THRESHOLD: "one of its scores (value) is outside of its threshold in score.thresholds (bound)",
     OTHER_EMBEDDING: "its embedding (value) is of another model or size than the window's (bound)",
-    NO_EMBEDDING: "it has no embedding that could be compared, which the strategy (bound) needs",
-    EXACT_DUPLICATE: "a better sample (nearest) says the same but for case, width and white space",
+    NO_EMBEDDING: "it has no embedding that could be compared, which the strategy needs or others have (bound)",
+    EXACT_DUPLICATE: "a better sample (nearest) says the same but for case, width and white space, so that they are "
+    "alike (value) as far as can be (bound)",
     NEAR_DUPLICATE: "its Jaccard similarity (value) to a better sample (nearest) reaches the bound",
     REPEATS_TEXT: "its estimated Jaccard similarity (value) to an earlier release's sample (nearest) reaches "
     "select.novelty.max_jaccard (bound)",
@@ -50,6 +52,8 @@ MEANING: Final = {
     "(bound)",
     LOW_MATCH: "its match-fluency percentile (value) is below select.minimum_match (bound): probable noise",
     NO_QUOTA: "the quotas (bound) give its stratum nothing",
+    NO_QUOTA_IN_CELL: "so few of its stratum are in its cell of alike samples that no part of the quota falls to them "
+    "(bound)",
     TOO_SIMILAR: "its cosine (value) to a chosen sample (nearest) exceeds select.diversity.max_cosine (bound)",
     OUTRANKED: "its score (value) is not above that of the last one chosen of its stratum (bound)",
     OUTGAINED: "it would have added at most the value to what is chosen, the last one chosen of its stratum the bound",

@@ -32,6 +32,7 @@ from services.selector.texts import Corpus, language_of
 SAMPLE_TEXTS = 20_000
 MINIMUM_RANKED = 30
 MINIMUM_GROUP = 100
+_ROUNDING = 1e-6
 EMBEDDING_LANGUAGES = "embedding_languages"
 
 Floats = NDArray[np.float64]
@@ -80,7 +81,7 @@ def match_fluency(
     seed : int
         The run's seed; it chooses sample and folds.
     """
-    cosine = np.array([_value(candidate.answer_match) for candidate in candidates])
+    cosine = np.array([_cosine(candidate.answer_match) for candidate in candidates])
     if len(candidates) < MINIMUM_RANKED:
         return MatchFluency(np.clip(cosine, 0.0, 1.0), False, {"all": f"cosine, fewer than {MINIMUM_RANKED} samples"})
     languages = [language_of(candidate.instruction, candidate.language) for candidate in candidates]
@@ -134,8 +135,14 @@ def _described(embedded: bool, has_match: bool, group: _Group) -> str:
     return f"{figure if has_match else 'no match figure'} and fluency, ranked among {among}"
 
 
-def _value(number: float | None) -> float:
-    return math.nan if number is None else number
+def _cosine(number: float | None) -> float:
+    """Return a cosine; NaN for what is none, so that it moves no one's rank."""
+    return math.nan if number is None or invalid_cosine(number) else number
+
+
+def invalid_cosine(number: float) -> bool:
+    """Return whether a number cannot be a cosine."""
+    return abs(number) > 1.0 + _ROUNDING
 
 
 def _uniform_sample(candidates: Sequence[Candidate], fingerprints: Sequence[bytes], seed: int) -> Integers:

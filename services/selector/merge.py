@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from limoflow.errors import PoisonError
+from pydantic import ValidationError
+
+from limoflow.errors import InvariantBroken, PoisonError
 from limoflow.runs import RunRegistry
 from limoflow.stream.dead_letters import dead_letter
 from limoflow.stream.types import Emit, Input, Offsets, Record, TopicPartition
+from limoflow.versions import check_version
 from schemas.headers import header_text
 from schemas.run import Run
 from schemas.topics import POOL, RELEASES, RUNS, SCORED, WINDOWS
@@ -114,7 +117,7 @@ class Merge:
                 _retire(partition, place)
         for record in records:
             if record.topic == WINDOWS and record.value is not None:
-                end = WindowEnd.model_validate_json(record.value)
+                end = read_end(record)
                 if (end.run_id, end.window) not in self._released:
                     self._ended[end.run_id, end.window] = end
                     self._ended_ms[end.run_id, end.window] = record.timestamp_ms
@@ -176,9 +179,10 @@ class Merge:
             if run is None:
                 continue
             state = self._state(partition, place, run)
-            last = self._ended[place].last
-            chunk = self._settings.chunk
-            partition.closing[place] = closing_records(state, run, place[1], last=last, chunk=chunk)
+            end, chunk = self._ended[place], self._settings.chunk
+            partition.closing[place] = closing_records(
+                state, run, place[1], last=end.last, chunk=chunk, stopped=end.stopped
+            )
         parts = (next(closing, None) for it in self._partitions.values() for closing in it.closing.values())
         return self._told(next((part for part in parts if part is not None), []))
 
@@ -304,3 +308,18 @@ def _retire(partition: _Partition, place: Place) -> None:
     scored = (PoolKey(*place, "s", held.id, held.version) for held in state)
     ended = (fate_key(place, sample_id, fate) for sample_id, fate in state.fates if fate.kind != "s")
     partition.stale.update(dict.fromkeys(key.encode() for key in (*scored, *ended)))
+
+
+def read_end(record: Record) -> WindowEnd:
+    """Parse the end of a window.
+
+    Raises
+    ------
+    InvariantBroken
+        When it cannot be read, or is of a version that this code does not read: without it a window would never close.
+    """
+    try:
+        check_version(record)
+        return WindowEnd.model_validate_json(record.value or b"")
+    except (PoisonError, ValidationError) as error:
+        raise InvariantBroken(f"{record.topic}@{record.offset} is no end of a window: {error}") from error

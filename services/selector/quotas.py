@@ -37,6 +37,17 @@ def apportion(total: int, shares: Mapping[str, float], available: Mapping[str, i
     return given
 
 
+def spread_out(total: int, shares: Mapping[str, float], available: Mapping[str, int]) -> dict[str, int]:
+    """Divide `total` by shares that nobody asked for: a share of 0 does not mean none, it says who comes last.
+
+    What those with a share cannot take goes to the others by what is available.
+    """
+    given = apportion(total, shares, available)
+    room = {name: available[name] - count for name, count in given.items()}
+    rest = apportion(total - sum(given.values()), room, room)
+    return {name: count + rest[name] for name, count in given.items()}
+
+
 def _grant(
     left: int, shares: Mapping[str, float], names: set[str], given: dict[str, int], available: Mapping[str, int]
 ) -> set[str]:

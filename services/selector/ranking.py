@@ -112,20 +112,41 @@ def pareto_layers(values: Floats) -> list[int | None]:
     layers: list[int | None] = [None] * len(values)
     filled = np.where(np.isnan(values), -np.inf, values)
     counted = [index for index in range(len(values)) if np.isfinite(filled[index]).any()]
-    fronts: list[list[Floats]] = []
+    fronts: list[_Front] = []
     for index in sorted(counted, key=lambda row: tuple(-filled[row])):
         low, high = 0, len(fronts)
         while low < high:
             middle = (low + high) // 2
-            if _dominated(filled[index], fronts[middle]):
+            if fronts[middle].dominates(filled[index]):
                 low = middle + 1
             else:
                 high = middle
         if low == len(fronts):
-            fronts.append([])
-        fronts[low].append(filled[index])
+            fronts.append(_Front(filled.shape[1]))
+        fronts[low].add(filled[index])
         layers[index] = low
     return layers
+
+
+class _Front:
+    """The rows of one layer, in an array that grows by doubling: a layer may hold most of a pool."""
+
+    def __init__(self, parts: int) -> None:
+        self._rows: Floats = np.empty((16, parts))
+        self._count = 0
+
+    def add(self, row: Floats) -> None:
+        """Add a row."""
+        if self._count == len(self._rows):
+            self._rows = np.concatenate((self._rows, np.empty_like(self._rows)))
+        self._rows[self._count] = row
+        self._count += 1
+
+    def dominates(self, row: Floats) -> bool:
+        """Return whether a row of the layer is no worse in every part and better in one."""
+        rows = self._rows[: self._count]
+        no_worse = rows[(rows >= row).all(axis=1)]
+        return bool((no_worse > row).any())
 
 
 def broken_bound(value: float | None, bounds: Bounds) -> tuple[str, str] | None:
@@ -138,11 +159,6 @@ def broken_bound(value: float | None, bounds: Bounds) -> tuple[str, str] | None:
         (bounds.below is not None and value >= bounds.below, f"below {bounds.below}"),
     )
     return next(((f"{value:g}", bound) for breaks, bound in broken if breaks), None)
-
-
-def _dominated(row: Floats, front: Sequence[Floats]) -> bool:
-    stacked = np.stack(front)
-    return bool(((stacked >= row).all(axis=1) & (stacked > row).any(axis=1)).any())
 
 
 def _matrix(parts: Sequence[Parts], names: Sequence[str]) -> Floats:

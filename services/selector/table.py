@@ -1,8 +1,8 @@
 """A window's pool, and what each rule leaves of it.
 
 Rules in order, each sample being refused by the first that refuses it: an invalid score, no score, a hard threshold,
-an embedding of another space (or none, where the strategy compares embeddings), exact duplicate, near duplicate, repeat
-of an earlier release, match-fluency, quota, diversity.
+an embedding of another space (or none, where others have one or the strategy cannot do without), exact duplicate, near
+duplicate, repeat of an earlier release, match-fluency, quota, diversity.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import replace
 from schemas.run import Run, Select
 from schemas.sample import Filtering
 from services.selector import explain
-from services.selector.allocation import allocate_strata
+from services.selector.allocation import allocate_strata, group_of
 from services.selector.candidate import MATCH_PART, Candidate, VectorSpace, stratum_name
 from services.selector.combine import finite_parts, invalid_part, rounded
 from services.selector.diversity import Pick, Selection, choose_diverse, whole_number_vectors
 from services.selector.duplicates import exact_duplicates, near_duplicates, shingles_of
-from services.selector.match import MatchFluency, match_fluency
+from services.selector.match import MatchFluency, invalid_cosine, match_fluency
 from services.selector.novelty.index import NoveltyIndex
 from services.selector.novelty.rule import repeats
 from services.selector.novelty.signatures import signatures_of
@@ -43,6 +43,8 @@ class Table:
         self.parts = self._parts()
         self.scores = final_scores(self.parts, run.spec.score.weights, run.spec.score.combine)
         self.strata = [stratum_name(*candidate.stratum) for candidate in pool]
+        rules = run.spec.select
+        self.groups = [group_of(candidate.stratum, rules.quotas, rules.allocation) for candidate in pool]
         self.refusals: dict[int, explain.Refused] = {}
         self._order = sorted(range(len(pool)), key=lambda index: (-(self.scores[index] or 0.0), index))
         self.quotas: dict[tuple[str, str], int] = {}
@@ -66,7 +68,7 @@ class Table:
         self._refuse_low_match()
         scores: dict[tuple[str, str], list[float]] = {}
         for index in self.order():
-            scores.setdefault(self.pool[index].stratum, []).append(self.scores[index] or 0.0)
+            scores.setdefault(self.groups[index], []).append(self.scores[index] or 0.0)
         self.quotas = allocate_strata(self.rules.target, self.rules.quotas, self.rules.allocation, scores)
         return self._pick(space) if self.strategy is None else self._pick_by(self.strategy, space)
 
@@ -122,11 +124,15 @@ class Table:
 
     def _refuse_unscored(self) -> None:
         for index, score in enumerate(self.scores):
-            invalid = invalid_part(self.pool[index].parts)
+            match, invalid = self.pool[index].answer_match, invalid_part(self.pool[index].parts)
             if invalid is not None:
                 self._refuse(index, explain.INVALID_SCORE, invalid, "0 to 1")
+            elif match is not None and invalid_cosine(match):
+                self._refuse(index, explain.INVALID_SCORE, f"{MATCH_PART}: {match:g}", "-1 to 1")
             elif score is None:
-                self._refuse(index, explain.UNSCORED, bound=", ".join(sorted(self.run.spec.score.weights)))
+                weighted = sorted(self.run.spec.score.weights)
+                missing = ", ".join(name for name in weighted if name not in self.parts[index])
+                self._refuse(index, explain.UNSCORED, f"no number: {missing or 'none'}", ", ".join(weighted))
 
     def _refuse_outside_thresholds(self) -> None:
         for name, bounds in sorted(self.run.spec.score.thresholds.items()):
@@ -136,20 +142,31 @@ class Table:
                     self._refuse(index, explain.OUTSIDE_THRESHOLD, f"{name}: {outside[0]}", outside[1])
 
     def _refuse_other_spaces(self) -> VectorSpace | None:
-        """Keep the embedding space that most samples share (of equals the first by name), and those without any."""
+        """Keep the embedding space that most samples share (of equals the first by name)."""
         spaces = Counter(candidate.space for candidate in self.pool if candidate.space is not None)
         common = min(spaces, key=lambda space: (-spaces[space], space.model, space.dimensions), default=None)
+        needed = self._needed_embedding(common)
         for index in self.order():
             space = self.pool[index].space
             if space is not None and common is not None and space != common:
                 self._refuse(index, explain.OTHER_EMBEDDING, _space_name(space), _space_name(common))
-            elif space is None and self.strategy is not None and self.strategy.compares:
-                self._refuse(index, explain.NO_EMBEDDING, bound=self.strategy.name)
+            elif space is None and needed is not None:
+                self._refuse(index, explain.NO_EMBEDDING, "none", needed)
         return common
+
+    def _needed_embedding(self, common: VectorSpace | None) -> str | None:
+        """Return in words which embedding a sample needs; None where it needs none.
+
+        The default strategy does without where nobody has one. Where others have, one without would pass for unlike
+        everything.
+        """
+        if self.strategy is not None:
+            return self.strategy.name if self.strategy.compares else None
+        return None if common is None else _space_name(common)
 
     def _refuse_exact_duplicates(self) -> None:
         for dropped, kept, _ in list(exact_duplicates(self.order(), self.prints)):
-            self._refuse(dropped, explain.EXACT_DUPLICATE, nearest=kept)
+            self._refuse(dropped, explain.EXACT_DUPLICATE, 1.0, 1.0, nearest=kept)
 
     def _refuse_near_duplicates(self) -> None:
         rule = self.rules.near_duplicates
@@ -194,7 +211,7 @@ class Table:
 
     def _pick(self, space: VectorSpace | None) -> Selection:
         order = self.order()
-        strata = [self.pool[index].stratum for index in order]
+        strata = [self.groups[index] for index in order]
         vectors = whole_number_vectors([self.pool[index].vector for index in order], space.dimensions if space else 1)
         placed = choose_diverse(range(len(order)), strata, self.quotas, vectors, self.rules.diversity.max_cosine)
         # The walk knows places in the order; everything else knows places in the pool.
@@ -217,7 +234,7 @@ class Table:
             [it.vector for it in kept],
             space.dimensions if space else 1,
             [self.scores[index] or 0.0 for index in members],
-            [it.stratum for it in kept],
+            [self.groups[index] for index in members],
         )
         picked = pick_by(strategy, candidates, self.quotas, self.run.spec.seed)
         ranks = self._ranks(order)
@@ -233,22 +250,22 @@ class Table:
         )
 
     def _ranks(self, order: Sequence[int]) -> dict[int, int]:
-        """Return the rank of each sample by score within its stratum, from 1."""
+        """Return the rank of each sample by score among those that share its quota, from 1."""
         seen: Counter[tuple[str, str]] = Counter()
         ranks = {}
         for index in order:
-            seen[self.pool[index].stratum] += 1
-            ranks[index] = seen[self.pool[index].stratum]
+            seen[self.groups[index]] += 1
+            ranks[index] = seen[self.groups[index]]
         return ranks
 
     def _refuse_unpicked(self, order: Sequence[int], selection: Selection) -> None:
         picked = {pick.index for pick in selection.picks}
         lowest: dict[tuple[str, str], float] = {}
         for pick in selection.picks:
-            stratum = self.pool[pick.index].stratum
+            stratum = self.groups[pick.index]
             lowest[stratum] = min(lowest.get(stratum, 1.0), self.scores[pick.index] or 0.0)
         for index, rank in self._ranks(order).items():
-            stratum = self.pool[index].stratum
+            stratum = self.groups[index]
             if index in picked:
                 continue
             if stratum not in lowest:

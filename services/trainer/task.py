@@ -16,6 +16,7 @@ from limoflow.errors import DependencyUnavailable, LimoflowError, PoisonError, T
 from limoflow.release_rows import RowPatience, rows_of
 from limoflow.runs import RunRegistry
 from limoflow.stream.types import Emit, Input, LogReader, Record, TopicPartition
+from limoflow.versions import check_version
 from schemas.headers import event_headers
 from schemas.model import LossPoint, TrainedModel
 from schemas.release import Release
@@ -198,8 +199,10 @@ def read_release(record: Record) -> Release:
     Raises
     ------
     PoisonError
-        When the bytes are no release, or its run id cannot be the name of a folder.
+        When the bytes are no release, or of a version that this code does not read, or its run id cannot name a
+        folder.
     """
+    check_version(record)
     where = f"{record.topic}[{record.partition}]@{record.offset}"
     try:
         release = Release.model_validate_json(record.value or b"")

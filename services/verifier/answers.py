@@ -13,10 +13,13 @@ _SPACE = r"[^\S\n]{0,20}"
 _STATED = re.compile(
     rf"(?:\banswers?{_SPACE}(?:to (?:the|this) (?:question|problem){_SPACE})?\**{_SPACE}"
     rf"(?:is|are|would be|will be|should be|=|:)(?:{_SPACE}(?:therefore|thus|then|equal to)\b)?"
+    rf"|\b(?:correct|right|best){_SPACE}(?:option|choice|alternative){_SPACE}(?:is|:)"
+    rf"|(?:故|应|因此|所以|因而|答案)?选(?:项|择)?(?:是|为|：|:)?{_SPACE}(?=[（(]?[A-H]{{1,8}}(?:[）)。.，,；;\s]|$))"
     rf"|(?:答案|答)(?:应该|应)?(?:\**{_SPACE})?(?:是|为|等于|：|:)|(?:最终|最后)的?(?:结果|答案)(?:是|为|：|:|等于)|结果(?:是|为|等于|：|:))"
     rf"{_SPACE}[:：]?\**{_SPACE}(?=([^\n]{{1,2000}}))",
     re.IGNORECASE,
 )
+_TAGGED = re.compile(r"<(answer|final_answer)>\s*([^<>]{1,400}?)\s*</\1>", re.IGNORECASE)
 _ON_THE_NEXT_LINE = re.compile(
     r"(?:\banswer(?: is)?|答案(?:是|为)?)[^\S\n]{0,4}\**[:：][^\S\n]{0,4}\**\n{1,3}([^\n]+)", re.IGNORECASE
 )
@@ -24,7 +27,15 @@ _BOX = re.compile(r"\\f?boxed?(?![A-Za-z])\s{0,4}(?:\{|([A-Za-z0-9])(?![A-Za-z0-
 _BETWEEN_BOXES = re.compile(r"[\s$]*(?:,|;|and|or|,\s*and|,\s*or|和|或|、|以及)?[\s$]*")
 _SIGNED = re.compile(rf"(?<![\w.])([-−]?)\s{{0,4}}[$€£¥￥]?\s{{0,4}}(-?)({NUMBER})(?!\d)\s{{0,4}}(%|％)?")
 _SPACED = re.compile(r"(?<=\d)[ \u00a0](?=\d{3}\b)")
+_REASON = re.compile(r"[,;]?\s+(?:because|since)\b|,\s+(?:which|as)\b|[，,]?\s*(?:因为|由于)")
 _SENTENCE_END = re.compile(r"(?<![.\d])\.(?=\s|$)|(?<=\d)\.(?=\s|$)|[。；！]|;\s")
+_YES_OR_NO = re.compile(r"(yes|no|true|false|是的?|不是|否|不对|对|正确|错误)(?=[,.，。！!;；:*\s]|$)", re.IGNORECASE)
+_NUMBER = re.compile(rf"-?{NUMBER}")
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+_SUBJECT = re.compile(r"[\u4e00-\u9fff，、\s]{2,40}")
+_ROUGHLY = re.compile(
+    r"约|左右|超过|不[到足等是会能]|至[少多]|最[多少]|大于|小于|多于|少于|以[上下内外]|接近|几|第|没有|或|每|[二三四五六七八九两]|一(?![共起样定])"
+)
 _LONGEST_BOX = 2000
 _MOST_MARKS = 20
 _TAIL = 400
@@ -40,7 +51,11 @@ class FinalAnswer:
 
 def final_answer(response: str) -> FinalAnswer | None:
     r"""Return the last answer marked by `####`, `\boxed{}`, `The answer is`, `答案是`; else the last number."""
-    marked = [found for found in (_hashes(response), _boxes(response), _stated(response)) if found is not None]
+    marked = [
+        found
+        for found in (_hashes(response), _boxes(response), _stated(response), _tagged(response))
+        if found is not None
+    ]
     if marked:
         return FinalAnswer(max(marked)[1], marked=True)
     stripped = response.strip()
@@ -48,6 +63,12 @@ def final_answer(response: str) -> FinalAnswer | None:
         return FinalAnswer(stripped, marked=True)
     numbers = [match[0].strip() for match in _SIGNED.finditer(_SPACED.sub("", stripped[-_TAIL:]))]
     return FinalAnswer(numbers[-1], marked=False) if numbers else None
+
+
+def yes_or_no(response: str) -> FinalAnswer | None:
+    """Return the yes or no, in English or Chinese, that a response begins with; None for another beginning."""
+    match = _YES_OR_NO.match(response.lstrip("*_ \n"))
+    return FinalAnswer(match[1], marked=True) if match else None
 
 
 def same(gold: str, found: str) -> bool | None:
@@ -69,6 +90,11 @@ def needs_algebra(gold: str, found: str) -> bool:
 def _hashes(text: str) -> tuple[int, str] | None:
     marks = list(_MARK.finditer(text))
     return (marks[-1].start(), _bare(marks[-1][1].strip())) if marks else None
+
+
+def _tagged(text: str) -> tuple[int, str] | None:
+    marks = list(_TAGGED.finditer(text))
+    return (marks[-1].start(), _bare(marks[-1][2])) if marks else None
 
 
 def _boxes(text: str) -> tuple[int, str] | None:
@@ -115,4 +141,13 @@ def _bare(text: str) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    return _SENTENCE_END.split(text.strip(), maxsplit=1)[0].strip().strip("*_`").strip()
+    sentence = _SENTENCE_END.split(text.strip(), maxsplit=1)[0].strip().strip("*_`").strip()
+    return _of_sentence(_REASON.split(sentence, maxsplit=1)[0].strip() or sentence)
+
+
+def _of_sentence(text: str) -> str:
+    """Return the number with its unit of a Chinese sentence that names just one, and not roughly or in comparison."""
+    numbers = list(_NUMBER.finditer(text))
+    if len(numbers) != 1 or not _HAN.match(text) or _ROUGHLY.search(text):
+        return text
+    return text[numbers[0].start() :].strip() if _SUBJECT.fullmatch(text[: numbers[0].start()]) else text

@@ -116,21 +116,45 @@ def domain_in(sample: Sample, domains: frozenset[str]) -> bool:
 
 
 def check_problems(spec: RunSpec, folder: Path) -> list[str]:
-    """Return what is wrong with the names and files under `verify`, for the command line.
+    """Return what is wrong with the names, settings and files under `verify`, for the command line.
 
     Parameters
     ----------
     folder : Path
         Where relative paths begin.
     """
+    from services.verifier.option_forms import wrong_settings
+
     known = list(operators(GROUP, OWN))
     verify = spec.verify
     problems = [_unknown(place, name, known) for place, name in _named(spec) if name not in known]
+    problems += wrong_settings(verify)
     if verify.decontaminate is not None and "contamination" not in known:
         problems.append("verify.decontaminate: no check `contamination` is installed, so nothing would be looked up")
     if verify.decontaminate is not None:
         problems += _absent(verify.decontaminate.benchmarks, folder)
     return problems
+
+
+def check_notes(spec: RunSpec) -> list[str]:
+    """Return what of `verify` does nothing or can only be unknown, though it is no fault, for the command line."""
+    from services.verifier.option_forms import unknown_settings
+
+    return [*unknown_settings(spec.verify), *_without_endpoint(spec)]
+
+
+def _without_endpoint(spec: RunSpec) -> Iterator[str]:
+    verify = spec.verify
+    if verify.chat is not None:
+        return
+    needs = "has no `verify.chat: {base_url: ..., model: ...}` to ask, and is unknown"
+    if verify.checks.get("judge", False) is not False:
+        yield f"verify.checks.judge: {needs}"
+    yield from (
+        f"{place}: ask:judge {needs}" for place, name in _named(spec) if name == "judge" and "verdicts" in place
+    )
+    if verify.decontaminate and verify.decontaminate.neighbours and verify.decontaminate.neighbours.judge:
+        yield f"verify.decontaminate.neighbours.judge: {needs}"
 
 
 def _absent(benchmarks: Sequence[str], folder: Path) -> list[str]:

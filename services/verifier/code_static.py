@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 import warnings
 from collections.abc import Sequence
 
 from schemas.sample import Sample
 from services.verifier.checks import CODE_DOMAINS, PASS, Cost, Finding, Options, domain_in
+from services.verifier.code.answer import entry_name
 from services.verifier.code.source import (
     LONGEST,
     Prompt,
@@ -41,7 +43,7 @@ class CodeStatic:
     """
 
     name = "code_static"
-    version = "2"
+    version = "3"
     cost = Cost.STATIC
     domains: frozenset[str] | None = None
 
@@ -52,7 +54,7 @@ class CodeStatic:
     def check(self, sample: Sample, options: Options) -> Finding | None:  # noqa: ARG002 - the protocol's
         """Return the first fault, or None where no Python was found."""
         reference = sample.metadata.reference
-        entry = reference.entry_point if reference else None
+        entry = entry_name(reference.entry_point) if reference and reference.entry_point else None
         prompt = prompt_of(sample.instruction, entry)
         blocks = python_blocks(sample.response)
         if not blocks and prompt is not None and not _FENCE.search(sample.response):
@@ -72,10 +74,11 @@ class CodeStatic:
 
 def python_blocks(text: str) -> list[str]:
     """Return the Python of an answer: fenced blocks, else the bare text if it is plainly code."""
+    text = text.replace("\r\n", "\n").removeprefix("\ufeff")
     fenced = _FENCE.findall(text)
     if fenced:
         return [
-            code
+            textwrap.dedent(code.removeprefix("\ufeff"))
             for language, code in fenced
             if (language.casefold() in _PYTHON or (not language and _is_python(code))) and ">>>" not in code
         ]

@@ -117,7 +117,7 @@ class Verifier:
             return seen.results[name].verdict in {"pass", "fail"}
         for check in self._checks:
             if check.name == name and _serves(check, seen.sample):
-                options = _options(check, run)
+                options = _options(check, _naming(name, run))
                 return options is not None and await self._judge(seen, check, options, run) in {"pass", "fail"}
         return False
 
@@ -208,6 +208,15 @@ def _disagreement(verdicts: Mapping[str, Verdict], *, refused: bool) -> list[str
 
 def _serves(check: Check, sample: Sample) -> bool:
     return (check.domains is None or domain_in(sample, check.domains)) and check.applies(sample)
+
+
+def _naming(name: str, run: Run) -> Run:
+    """Return the run with a check named that another one asks: asking for it is naming it."""
+    verify = run.spec.verify
+    if name in verify.checks:
+        return run
+    named = verify.model_copy(update={"checks": {**verify.checks, name: {}}})
+    return run.model_copy(update={"spec": run.spec.model_copy(update={"verify": named})})
 
 
 def _options(check: Check, run: Run) -> Options | None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from schemas.sample import Sample
 from services.verifier.answer.shapes import LONGEST
-from services.verifier.answers import final_answer, needs_algebra, same
+from services.verifier.answers import final_answer, needs_algebra, same, yes_or_no
 from services.verifier.checks import MATH_DOMAINS, PASS, Cost, Finding, Options
 from services.verifier.settings import VerifierSettings
 from services.verifier.worker_pool import WorkerDied, WorkerPool
@@ -19,7 +19,7 @@ class MathAnswer:
     """
 
     name = "math_answer"
-    version = "3"
+    version = "4"
     cost = Cost.COMPARISON
     domains: frozenset[str] | None = MATH_DOMAINS
 
@@ -45,6 +45,8 @@ class MathAnswer:
         gold = final_answer(gold_text)
         gold_value = gold.text if gold and gold.marked else gold_text.strip()
         found = final_answer(sample.response)
+        if (found is None or not found.marked) and yes_or_no(gold_value) is not None:
+            found = yes_or_no(sample.response) or found
         if found is None:
             return Finding("fail", "no_final_answer", "none", gold_value[:80])
         agree = same(gold_value, found.text)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from limoflow.worked.arithmetic import NUMBER, ExpressionError, agrees, evaluate, to_fraction
+from limoflow.worked.arithmetic import NUMBER, DivisionByZero, ExpressionError, Value, agrees, evaluate, to_fraction
+from limoflow.worked.latex import plain
 from limoflow.worked.steps import FINAL, NOTE, Step, notes, plain_steps
 from schemas.sample import Sample
 from services.verifier.checks import MATH_DOMAINS, PASS, Cost, Finding, Options, domain_in
 
 _SCALES = (("thousand", 1000), ("million", 10**6), ("billion", 10**9), ("万", 10**4), ("亿", 10**8))
 _NUMBERS = re.compile(NUMBER)
+_NOTE_SAID = re.compile(
+    rf"<<[^<>=]{{1,400}}=\s*-?\s*[$€£¥￥]?\s*({NUMBER})\s*>>\s?[$€£¥￥]?\s?-?({NUMBER})(?![\d.,]*\d|\s*[/:^]|\s+\d+\s*/)"
+)
 _FRACTION_DIVISOR = re.compile(r"/\s*(\d+\s*/\s*\d+)")
 _SPACED_THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}\b)")
 
@@ -24,7 +28,7 @@ class MathSteps:
     """
 
     name = "math_steps"
-    version = "2"
+    version = "3"
     cost = Cost.STATIC
     domains: frozenset[str] | None = None
 
@@ -48,18 +52,20 @@ class MathSteps:
                 return _wrong(step)
         if not checked:
             return None
-        return _underived(text) or PASS
+        return _contradicted(text) or _underived(text) or PASS
 
 
 def _steps(text: str) -> Iterator[Step]:
     yield from notes(text)
-    yield from plain_steps(text)
+    yield from plain_steps(plain(text))
 
 
 def step_is_sound(step: Step) -> bool | None:
     """Tell whether a step holds under any way that people write it; None where it is not certain what it says."""
     try:
         value = evaluate(step.expression)
+    except DivisionByZero:
+        return False
     except ExpressionError:
         return None
     if agrees(value, step.stated) or any(_holds(other, step.stated) for other in _readings(step.expression)):
@@ -108,9 +114,27 @@ def _holds(expression: str, stated: str) -> bool:
 
 
 def _wrong(step: Step) -> Finding:
-    exact = evaluate(step.expression).exact
-    shown = str(exact) if len(str(exact)) <= 40 else f"{float(exact):.6g}"
-    return Finding("fail", "wrong_step", step.stated, shown, f"{step.expression[:160]}={step.stated[:40]}")
+    try:
+        exact = evaluate(step.expression).exact
+        shown = str(exact) if len(str(exact)) <= 40 else f"{float(exact):.6g}"
+    except DivisionByZero as error:
+        shown = str(error)
+    return Finding(
+        "fail", "wrong_step", step.stated, shown, f"{' '.join(step.expression.split())[:160]}={step.stated[:40]}"
+    )
+
+
+def _contradicted(text: str) -> Finding | None:
+    """Find a note that is right and followed by another number: `<<48/2=24>>25`."""
+    for match in _NOTE_SAID.finditer(text):
+        try:
+            noted, said = to_fraction(match[1]), to_fraction(match[2])
+        except ExpressionError:
+            continue
+        value = Value(noted, noted, noted)
+        if not (agrees(value, match[2]) or agrees(Value(said, said, said), match[1])):
+            return Finding("fail", "note_contradicted", match[2], match[1], match[0][:160])
+    return None
 
 
 def _underived(text: str) -> Finding | None:

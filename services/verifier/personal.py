@@ -13,18 +13,22 @@ _ANY = re.compile(
     r"|AKIA|ASIA|xox|AIza|hf_|glpat-|npm_|eyJ|PRIVATE KEY|\d{4} \d{4}"
 )
 _EMAIL = re.compile(
-    r"(?<![A-Za-z0-9_.+-])[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})(?![A-Za-z0-9_-])"
+    r"(?<![A-Za-z0-9_.+-])[A-Za-z0-9_.+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})(?![A-Za-z0-9-])"
 )
 _RESERVED = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net)|test|invalid|localhost|example)$", re.IGNORECASE)
-_CHINESE_MOBILE = re.compile(r"(?<![\d.])(?:\+?86[- ]?)?1[3-9]\d{9}(?![\d.]*\d)")
+_CHINESE_MOBILE = re.compile(
+    r"(?<![\d.])(?:\(?(?:\+|00)?86\)?[- ]?)?1[3-9]\d(?:\d{8}|([- ])\d{4}\1\d{4}(?! ?\d))(?![\d.]*\d|-\d)"
+)
 _CHINESE_LANDLINE = re.compile(r"(?<![\d.-])(?:0(?:10|2\d)-\d{8}|0[3-9]\d{2}-\d{7,8})(?![\d-])")
 _CHINESE_ID = re.compile(r"(?<!\d)[1-9]\d{16}[\dXx](?!\d)")
 _SSN = re.compile(r"(?<![\w.-])(\d{3})([- ])(\d{2})\2(\d{4})(?![\w-])")
 _CARD = re.compile(r"(?<![\d.])(?:\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}|3\d{3}[ -]\d{6}[ -]\d{5}|\d{15,19})(?![\d.]*\d)")
 _PHONE = re.compile(
-    r"(?<![A-Za-z0-9_.])(?:\+[1-9]\d{0,2}[ -]\(?\d{1,4}\)?(?:[ -]\d{2,4}){2,4}|\(\d{3}\) ?\d{3}-\d{4}"
-    r"|\d{3}-\d{3}-\d{4})(?![A-Za-z0-9_-])"
+    r"(?<![A-Za-z0-9_.])(?:\+[1-9]\d{0,2}[ .-]\(?\d{1,4}\)?(?:[ .-]\d{2,4}){2,4}|\(\d{3}\) ?\d{3}[ .-]\d{4}"
+    r"|\d{3}-\d{3}-\d{4}|[2-9]\d{2}\.[2-9]\d{2}\.\d{4}|(?<![)\]}])\+[1-9]\d{9,14})(?![A-Za-z0-9_-]|\.\d)"
 )
+# Full-width letters, digits and signs, each for one of ASCII, so that places stay.
+_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 _IPV4 = re.compile(r"(?<![A-Za-z0-9_.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 _KEY = re.compile(
@@ -33,6 +37,7 @@ _KEY = re.compile(
     r"|eyJ[\w-]{10,2000}\.eyJ[\w-]{10,4000}\.[\w-]{10,1000})"
     r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----(?:[A-Za-z0-9+/=\s]{0,8000}-----END [A-Z ]{0,20}PRIVATE KEY-----)?"
 )
+_VERSION = re.compile(r"(?:\bversion|\bver\.?|\bv|\brelease|版本号?)[:：]?\s?$", re.IGNORECASE)
 _EXPRESSION = re.compile(r"[-+*/=×÷<>]\s*$")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _ROUNDS = 8
@@ -56,6 +61,8 @@ def found_data(text: str, *, reserved: bool) -> Iterator[Datum]:
     reserved : bool
         Whether what is set aside for examples (RFC 2606 addresses, 555-01xx) counts too.
     """
+    if not text.isascii():
+        text = text.translate(_HALF_WIDTH)
     if _ANY.search(text) is None:
         return
     for kind, pattern, holds in _KINDS:
@@ -179,6 +186,8 @@ def _is_phone(match: re.Match[str], reserved: bool) -> bool:
 
 
 def _is_public(match: re.Match[str], reserved: bool) -> bool:  # noqa: ARG001 - the table's form
+    if _VERSION.search(match.string[max(0, match.start() - 10) : match.start()]):
+        return False
     try:
         return ipaddress.ip_address(match[0]).is_global
     except ValueError:

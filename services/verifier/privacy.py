@@ -23,7 +23,7 @@ class Privacy:
     """
 
     name = "privacy"
-    version = "2"
+    version = "3"
     cost = Cost.TEXT
     domains: frozenset[str] | None = None
 

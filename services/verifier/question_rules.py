@@ -16,7 +16,9 @@ _META = re.compile(
     re.IGNORECASE,
 )
 _LEAK = re.compile(
-    r"####\s*\S|\\boxed\s*\{[^{}]+\}|\bthe (?:final |correct )?answer is:?\s*\$?-?\d|答案(?:是|为)[:：]?\s*-?\d",
+    r"####\s*\S|\\boxed\s*\{[^{}]+\}"
+    r"|(?<!\bif )(?<!\bthat )(?<!\bwhen )(?<!\bsuppose )\bthe (?:final |correct )?answer is:?\s*\$?-?\d"
+    r"|(?<!如果)(?<!若)(?<!已知)(?<!设)答案(?:是|为|[:：])[:：]?\s*-?\d",
     re.IGNORECASE,
 )
 _GOAL = re.compile(
@@ -28,6 +30,7 @@ _GOAL = re.compile(
     re.IGNORECASE,
 )
 _ENVIRONMENT = re.compile(r"\\(begin|end)\s*\{([A-Za-z*]+)\}")
+_LAST_DOLLAR = re.compile(r"\$[^$]*\\[A-Za-z]+[^$]*$|(?<![\w$])\$\s?[A-Za-z(][^$\n]{0,80}[\^_=<>][^$]*$")
 _NEEDS_ARGUMENT = re.compile(r"\\(?:[dt]?frac|sqrt|text|mathrm)\s*(?:$|[\s.,;?!]*$)")
 
 
@@ -75,7 +78,7 @@ def _latex_brace_depth(text: str) -> int:
 
 
 def _odd_dollars(text: str) -> str | None:
-    # `$` is money too: only an odd one beside a command is certain to be broken.
+    # `$` is money too: only an odd one beside a command or a relation is certain to be broken.
     signs = text.replace("\\$", "").replace("$$", "")
     money = re.sub(r"\$\s?\d[\d,.]*(?!\s*[\\^_+*/=$])", "", signs)
-    return "$" if money.count("$") % 2 and re.search(r"\$[^$]*\\[A-Za-z]+[^$]*$", money) else None
+    return "$" if money.count("$") % 2 and _LAST_DOLLAR.search(money) else None

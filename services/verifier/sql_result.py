@@ -18,7 +18,7 @@ from services.verifier.sandbox.interface import Job, Limits, Outcome, Sandbox
 from services.verifier.settings import VerifierSettings
 from services.verifier.sql.compare import is_ordered, same_rows
 
-_FENCE = re.compile(r"```[ \t]*(?:sqlite|sql)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 _BEGINS = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:select|with|values)\b", re.IGNORECASE | re.DOTALL)
 _RUNNER = Path(__file__).parent / "sql" / "inside" / "runner.py"
 _ABSENT = ("no such table", "no such column", "ambiguous column")
@@ -110,9 +110,11 @@ class SqlResult:
 
 
 def query_of(response: str) -> str:
-    """Return the query of an answer: the last fenced block, else the whole text."""
-    fenced = _FENCE.findall(response)
-    return str(fenced[-1] if fenced else response).strip()
+    """Return the query of an answer: the last fenced block of SQL, of any query, of anything; else the whole text."""
+    fenced = [(str(info).casefold(), str(text)) for info, text in _FENCE.findall(response)]
+    named = [text for info, text in fenced if "sql" in info]
+    queries = [text for _, text in fenced if _BEGINS.match(text)]
+    return (named or queries or [text for _, text in fenced] or [response])[-1].strip()
 
 
 def _finding(outcome: Outcome, ordered: bool, options: SqlResultOptions) -> Finding:
@@ -129,9 +131,15 @@ def _finding(outcome: Outcome, ordered: bool, options: SqlResultOptions) -> Find
         return Finding("unknown", "schema_fails", evidence=said["schema_error"])
     findings = [_of_run(run, ordered, options) for run in said["runs"]]
     worst = next((each for each in findings if each.verdict != "pass"), PASS)
-    if worst.verdict == "pass" and not any(run["reference"].get("rows") for run in said["runs"]):
+    if worst.verdict == "pass" and not any(_says_something(run["reference"], said["own_rows"]) for run in said["runs"]):
         return Finding("unknown", "no_rows", evidence="both results are empty, which proves nothing")
     return worst
+
+
+def _says_something(result: dict[str, Any], own_rows: bool) -> bool:
+    """Tell whether a result is more than what any query gives that meets no row: nothing, NULL or a count of 0."""
+    rows = result.get("rows", [])
+    return bool(rows) and (own_rows or len(rows) > 1 or any(rows[0]))
 
 
 def _of_run(run: dict[str, Any], ordered: bool, options: SqlResultOptions) -> Finding:
@@ -142,6 +150,9 @@ def _of_run(run: dict[str, Any], ordered: bool, options: SqlResultOptions) -> Fi
         return _of_error(found)
     if len(expected["rows"]) > options.most_rows:
         return Finding("unknown", "too_many_rows", len(expected["rows"]), options.most_rows)
+    if expected["reads"] and not found["reads"]:
+        # A result that is written down and not looked up is right on these rows only.
+        return Finding("fail", "reads_no_table", 0, expected["reads"])
     return _compared(found, expected, ordered, options)
 
 
@@ -160,6 +171,8 @@ def _of_error(found: dict[str, Any]) -> Finding:
     error = str(found["error"])
     if found.get("slow"):
         return Finding("timeout", "steps", evidence=error)
+    if found.get("memory"):
+        return Finding("fail", "memory_limit", evidence=error)
     if any(word in error for word in _REFUSED) or "no rows are asked for" in error:
         return Finding("fail", "not_read_only", evidence=error)
     if "one statement" in error:

@@ -25,6 +25,7 @@ _DANGLING = re.compile(
 )
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _CHINESE_MOJIBAKE = re.compile(r"锟斤拷|烫烫烫|屯屯屯|ï¼[\u0080-\u00bf]")
+_UNSEEN = re.compile(r"[\u200b-\u200f\u2060-\u2064\ufeff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _REFUSAL = re.compile(
     r"^\W{0,3}(?:(?:I'?m|I am|we'?re|we are) (?:very |so |really |truly )?(?:sorry|afraid)\b[^.!?\n]{0,80}"
@@ -41,6 +42,8 @@ _REFUSAL = re.compile(
     r"|作为(?:一个|一名|一款)?(?:人工智能|AI|大?语言模型)[^。！？\n]{0,30}(?:无法|不能|没有|不具备))",
     re.IGNORECASE,
 )
+_STUTTER = re.compile(r"\b([^\W\d_]{2,30})(?:[^\S\n]{1,3}\1\b){19}", re.IGNORECASE)
+_OPEN_ARGUMENT = re.compile(r"\\[A-Za-z]{2,20}(?:\{[^{}\n]{0,400}\}){0,3}\{[^{}]{0,400}$")
 _REFUSAL_ASKED = re.compile(r"\b(?:refus|declin|apolog|reject)|拒绝|道歉|婉拒", re.IGNORECASE)
 _WINDOW = 20_000
 _TAIL = 2_000
@@ -58,7 +61,7 @@ class TextFormat:
     """
 
     name = "text_format"
-    version = "2"
+    version = "3"
     cost = Cost.TEXT
     domains: frozenset[str] | None = None
 
@@ -74,6 +77,7 @@ class TextFormat:
             or _damage(sample.instruction)
             or _damage(sample.response)
             or _refusal(sample, str(options.get("refusals", "reject")))
+            or _stutter(sample.response)
             or _repetition(sample.response, float(options.get("min_distinct_grams", 0.1)))
             or _truncation(sample)
             or PASS
@@ -83,7 +87,7 @@ class TextFormat:
 def _emptiness(sample: Sample, shortest: int) -> Finding | None:
     if not sample.instruction.strip():
         return Finding("fail", "empty_instruction", 0, 1)
-    length = len(sample.response.strip())
+    length = len(_UNSEEN.sub("", sample.response).strip())
     if length < max(1, shortest):
         return Finding("fail", "empty_response" if not length else "short_response", length, max(1, shortest))
     return None
@@ -118,6 +122,11 @@ def _damage(text: str) -> Finding | None:
 
 def _around(text: str, at: int) -> str:
     return text[max(0, at - 20) : at + 20]
+
+
+def _stutter(text: str) -> Finding | None:
+    match = _STUTTER.search(text[:_WINDOW]) or _STUTTER.search(text[-_WINDOW:])
+    return Finding("fail", "repetition", 20, 19, match[1]) if match else None
 
 
 def _repetition(text: str, least: float) -> Finding | None:
@@ -174,6 +183,8 @@ def _truncation(sample: Sample) -> Finding | None:
 
 
 def _unclosed_latex(text: str) -> Finding | None:
+    if match := _OPEN_ARGUMENT.search(text[-_TAIL:]):
+        return Finding("fail", "unclosed_latex", match[0][-40:], "closed")
     if text.count("$$") % 2:
         return Finding("fail", "unclosed_latex", "$$", "closed")
     for opening, closing in (("\\(", "\\)"), ("\\[", "\\]")):

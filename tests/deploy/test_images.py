@@ -48,7 +48,7 @@ def test_the_wheel_finds_in_the_image_what_it_is_made_of():
     ]
     context = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     for part in (*wheel["packages"], *wheel["force-include"]):
-        assert f"COPY {part} {part}\n" in stages()["build"]
+        assert f"COPY {part} {part}\n" in stages()["code"]
         assert f"!{part}" in context
 
 
@@ -58,6 +58,7 @@ def test_a_service_image_runs_its_service_from_its_own_lock(name):
     assert f'ENTRYPOINT ["python", "-m", "services.{name}"]' in stages()[name]
     assert f"environment {name}{part}\n" in stages()[f"{name}-environment"]
     assert f"COPY --from={name}-environment /opt/limoflow /opt/limoflow" in stages()[name]
+    assert "COPY --from=code /opt/code /opt/code" in stages()[name]
 
 
 def test_images_run_without_rights_and_without_build_tools():
@@ -93,7 +94,7 @@ def test_locks_have_hashes_and_belong_to_an_image(name):
     text = (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8")
     assert pins(name)
     assert len(re.findall(r"(?m)^[a-z0-9][a-z0-9._-]*==\S+ \\\n    --hash=sha256:", text)) == len(pins(name))
-    assert name == "app" or name == "build" or name in stages()
+    assert name in {"app", "build"} or name in stages()
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "cli"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,8 +14,9 @@ from deploy.k8s.common import services_that_import
 from deploy.k8s.generate import texts
 from limoflow.settings import ServiceSettings
 from limoflow.stream.settings import BrokerSettings
-from limoflow.wiring.stack import SERVICES
+from limoflow.wiring.stack import SERVICES, idle_workers
 from services.exporter.settings import ExporterSettings
+from services.ingestor.tenants import Quota, Tenants, read_tenants
 from services.trainer.settings import TrainerSettings
 from tests.deploy.cluster.place import ROOT
 from tests.deploy.documents import K8S, OVERLAYS, container_of, every_folder, named, overlay, workloads, written
@@ -187,6 +189,43 @@ def test_traffic_is_denied_by_default_and_edges_follow_the_imports():
     assert "scorer" in selected("models-clients")
     assert "generator" in selected("outside")
     assert "selector" not in selected("outside")
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_ingestor_reads_the_file_of_tenants_that_is_mounted(name: str, tmp_path: Path):
+    documents = overlay(name)
+    (found,) = [one for key, one in named(documents, "ConfigMap").items() if key.startswith("limoflow-tenants")]
+    ((file, text),) = found["data"].items()
+    mounted = {
+        service: workload
+        for service, workload in workloads(documents).items()
+        if found["metadata"]["name"] in json.dumps(workload)
+    }
+    assert set(mounted) == {"ingestor"}
+    container = container_of(mounted["ingestor"])
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "tenants"]
+    (variable,) = [one for one in container["env"] if one["name"] == "LIMOFLOW_TENANTS"]
+    assert variable["value"] == f"{mount['mountPath']}/{file}"
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    # Every key that the code knows stands in the file, and bounds nobody.
+    assert read_tenants(tmp_path / file) == Tenants()
+    plain = yaml.safe_load(text)
+    assert plain.keys() == Tenants.model_fields.keys()
+    assert plain["unnamed"].keys() == Quota.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_no_service_has_more_workers_than_its_topics_have_partitions(name: str):
+    documents = overlay(name)
+    partitions = int(named(documents, "ConfigMap")["limoflow"]["data"]["LIMOFLOW_KAFKA_PARTITIONS"])
+    for service, workload in workloads(documents).items():
+        assert idle_workers(service, workload["spec"].get("replicas", 1), partitions) is None, service
+    described = named(documents, "KafkaTopic")
+    assert {described[topic]["spec"]["partitions"] for topic in described if topic.startswith("samples.")} <= {
+        partitions
+    }
+    for scaled in named(documents, "ScaledObject").values():
+        assert idle_workers(scaled["metadata"]["name"], scaled["spec"]["maxReplicaCount"], partitions) is None
 
 
 def test_the_demo_of_the_job_is_the_demo():

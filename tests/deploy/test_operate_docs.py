@@ -8,6 +8,7 @@ import yaml
 from typer.main import get_command
 
 from limoflow.cli.main import app
+from services.ingestor.tenants import Quota, Tenants
 from tests.deploy.cluster.place import ROOT
 from tests.deploy.documents import built, named, overlay, workloads
 from tests.deploy.test_images import TARGETS
@@ -57,3 +58,11 @@ def test_workloads_exist():
     known = workloads(overlay("laptop"))
     assert all_of(r"\b(?:deployment|statefulset)/([\w-]+)") | all_of(r"app.kubernetes.io/name=(\w+)") <= set(known)
     assert all_of(r"\bjob/([\w-]+)") == set(named(list(yaml.safe_load_all(built("jobs/demo"))), "Job"))
+
+
+def test_the_example_of_tenants_holds_and_its_keys_are_all_that_the_code_knows():
+    (text,) = re.findall(r"(?s)```yaml\n# tenants.yaml\n(.*?)```", PAGES["tenants.md"])
+    known = Tenants.model_validate(yaml.safe_load(text))
+    shown = set().union(*(quota.model_fields_set for quota in known.tenants.values()))
+    assert shown == set(Quota.model_fields)
+    assert known.model_fields_set == set(Tenants.model_fields)

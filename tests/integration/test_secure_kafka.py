@@ -18,14 +18,16 @@ import yaml
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 
+from limoflow.audit import audit
 from limoflow.errors import AccessDenied
+from limoflow.progress_of import results_of, runs_of
 from limoflow.stream.kafka_errors import connect, quiet
 from limoflow.stream.kafka_transport import KafkaTransport
 from limoflow.stream.transaction import TransactionalWriter
 from limoflow.stream.types import Emit
 from schemas.topics import topics
 from tests.support.local_flow import rows, write_lake
-from tests.support.secure_kafka import ADMIN, USERS, SecureBroker, binding, secure_broker
+from tests.support.secure_kafka import ADMIN, USERS, SecureBroker, binding, change_password, secure_broker
 from tests.support.services import GUARD_S, RUNNING, Place, place
 from tests.support.stack import until
 
@@ -129,6 +131,50 @@ def test_a_run_passes_through_services_with_their_own_rights_and_waits_where_one
         assert any(b"incorrect key: Bearer ***" in path.read_bytes() for path in topics_written), "no error to hide"
         for path in written:
             assert without_passwords(path.read_text("utf-8", "replace"), broker), path
+
+
+def test_a_password_that_changes_in_the_middle_of_a_run_loses_nothing(tmp_path: Path, broker: SecureBroker) -> None:
+    """One that reads in transactions and one that streams: their accounts get new passwords, then they get them too."""
+    changed = ("ingestor", "scorer")
+    transport = KafkaTransport(broker.settings("cli"))
+    write_lake(tmp_path, "first.jsonl", rows(ROWS))
+    source = {"path": "lake/*", "domain": "mathematics", "follow": True, "settle_seconds": 0}
+    score = {"ifd": None, "embedding": False, "weights": {"quality": 1}}
+    wanted = {"name": "rotated", "sources": [source], "score": score, "select": {"target": 10}}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(wanted | {"export": {"formats": ["jsonl"]}}), encoding="utf-8")
+    before = _count(transport, "samples.scored")
+    with place(tmp_path, broker.environment) as here:
+        here.start(*RUNNING)
+        submitted = here.limoflow("run", "run.yaml", "--detach").stdout
+        (run_id,) = re.findall(r"run (rotated-\w+) submitted", submitted)
+        until(lambda: _count(transport, "samples.scored") >= before + ROWS, GUARD_S, "the first file")
+
+        former = {user: change_password(broker, user) for user in changed}
+        for user in changed:
+            here.processes[user].terminate()
+            assert here.processes[user].wait(GUARD_S) == 0, here.log(user)
+        write_lake(tmp_path, "second.jsonl", rows(ROWS, start=ROWS))
+        here.start("scorer", sasl_password=former["scorer"])
+        assert here.processes["scorer"].wait(GUARD_S) == 2
+        assert "refuses user 'limoflow-scorer'" in last_line(here.log("scorer"))["error"]
+
+        here.start(*changed)
+        until(lambda: _count(transport, "samples.scored") >= before + 2 * ROWS, GUARD_S, "the second file")
+        assert here.limoflow("close", run_id).returncode == 0
+        run = runs_of(transport)[run_id]
+        until(lambda: results_of(transport, run_id).finished(run), GUARD_S, f"the release\n{here.logs()}")
+        report = audit(transport.reader, run_id)
+        assert report.passed
+        assert (report.admitted, report.dead_lettered) == (2 * ROWS, {})
+        said = "".join(map(here.log, here.processes))
+        assert not [password for password in former.values() if password in said]
+        assert without_passwords(said, broker)
+    transport.close()
+
+
+def _count(transport: KafkaTransport, topic: str) -> int:
+    """Count the records of a topic, markers of transactions left out."""
+    return sum(1 for _ in transport.reader.read([topic]))
 
 
 def _everything_said(here: Place) -> Iterator[str]:

@@ -131,6 +131,8 @@ def test_the_file_gets_the_verdicts_of_the_stream_and_a_useful_exit_code(folder:
     assert summary["passed"] == len(passed)
     assert sum(summary.values()) == len(applied)
     assert "toxicity unknown: no_classifier" in told.stderr
+    verified = sum(sample.metadata.verification.verified for sample in passed if sample.metadata.verification)
+    assert f"{len(passed) - verified:>8}  of those that passed: not verified" in told.stderr
     assert CliRunner().invoke(main.app, [*command, "--fail-on-rejected"]).exit_code == 1
     misspelt = CliRunner().invoke(main.app, [*command, "verify.checks.privcy.action=mask"])
     assert isinstance(misspelt.exception, Exception)

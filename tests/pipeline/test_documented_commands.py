@@ -25,7 +25,8 @@ from tests.support.stack import REPOSITORY
 PROGRAMS = r"(?:limoflow|make|kubectl|docker|cp|rm|source|python -m|for)"
 # What needs more than a temporary folder, with the test that runs it and the words by which it is known there.
 ELSEWHERE = {
-    r"limoflow up( --detach| --observe)*": ("tests/support/stack.py", '"up", "--detach"'),
+    r"limoflow up( --detach| --observe| --workers)*": ("tests/support/stack.py", '"up", "--detach"'),
+    r"limoflow up --advertise HOST:PORT": ("benchmarks/soak/course.py", '"--advertise", address'),
     r"limoflow down": ("tests/support/stack.py", '"down"'),
     r"limoflow scale (STAGE N|generator 0|ingestor 0)": ("tests/pipeline/test_whole_stack.py", '"scale", "verifier"'),
     r"limoflow doctor": ("tests/unit/cli/test_commands.py", '["doctor"]'),
@@ -35,6 +36,7 @@ ELSEWHERE = {
     r"make test-scale": ("Makefile", "tests/chaos/test_selector_at_scale.py"),
     r"make test-k8s": ("Makefile", "-m tests.deploy.cluster"),
     r"make (bench|study)": ("Makefile", "-m benchmarks"),
+    r"make soak": ("Makefile", "-m benchmarks.soak"),
     r"make prometheus": ("Makefile", "test: bubblewrap venv venv-triton prometheus"),
     r"make fuzz": ("tests/fuzz/test_fuzz.py", "PARSERS"),
     r"make (supply|audit)": ("tests/deploy/test_licences.py", "licences.page(found)"),

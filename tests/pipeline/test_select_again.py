@@ -13,10 +13,11 @@ from limoflow import progress_of
 from limoflow.cli import main, releases, runs
 from limoflow.errors import RunSpecError, UsageError
 from limoflow.releases import difference
-from limoflow.spec_file import changed_spec
+from limoflow.spec_file import changed_spec, load_spec
 from limoflow.stream.local import LocalTransport
 from limoflow.wiring.again import scored_windows, select_again
 from limoflow.wiring.novelty import index_releases
+from limoflow.wiring.plan import plan_selection
 from schemas.release import Release
 from schemas.run import Run
 from services.selector.app import NOVELTY, pinned_version
@@ -51,6 +52,51 @@ def test_other_settings_give_another_release_and_the_difference_says_how(
     assert any(line.startswith("stratum mathematics/") and "out" in line for line in lines)
     assert any(line.startswith("score: ") and " -> " in line for line in lines)
     assert list(difference(release, release)) == ["20 rows before, 20 after; 0 out, 0 in"]
+
+
+def test_what_if_is_what_a_run_with_those_settings_releases(
+    finished: tuple[LocalFlow, Run, Release], tmp_path: Path
+) -> None:
+    flow, run, release = finished
+    (tmp_path / "shares.json").write_text('{"mathematics": 0.5, "other": 0.9}')
+    spec_file = tmp_path / "run.yaml"
+    spec_file.write_text(
+        "name: flow\nsources: [{path: lake/*, domain: mathematics}]\nselect: {target: 20}\nexport: {formats: [jsonl]}\n"
+    )
+    for settings in (
+        ["score.thresholds.quality.least=0.8", "select.target=9"],
+        ["score.weights.depth=2.0", "score.combine=rank"],
+        ["score.weights={quality: 1.0}", "select.diversity.strategy=mmr"],
+        ["select.mixing={kind: scores, file: shares.json}", "seed=3"],
+    ):
+        spec = plan_selection(load_spec(spec_file, settings), tmp_path)
+        again = LocalFlow(tmp_path / f"again-{len(settings[0])}", models=flow.models)
+        real = only(again.run(run.model_copy(update={"spec": spec}))[0])
+        assert real.rows != release.rows
+        assert select_again(flow.transport.reader, run, 0, settings).manifest() == real.manifest(), settings
+
+
+def test_what_if_checks_its_settings_like_a_submission(finished: tuple[LocalFlow, Run, Release]) -> None:
+    flow, run, _ = finished
+    for setting, said in {
+        "select.diversity.strategy=nobody": "'nobody' is unknown",
+        "select.curriculum.by=nothing": "no weighted score",
+        "select.novelty={index: seen, version: gone}": "has no version 'gone'",
+        "select.mixing={kind: scores, file: gone.json}": "gives no shares",
+        "select.window.count=5": "windows are cut where data enters",
+        "score.weights={quality: 0}": "add up to 0",
+    }.items():
+        with pytest.raises(RunSpecError, match=said):
+            select_again(flow.transport.reader, run, 0, [setting])
+
+
+def test_a_window_that_is_not_the_last_gives_its_very_release_again(tmp_path: Path) -> None:
+    write_lake(tmp_path, "a.jsonl", rows(80))
+    flow, run = LocalFlow(tmp_path), planned(tmp_path, select={"target": 5, "window": {"count": 40}})
+    releases = flow.run(run)[0].releases
+    assert [releases[window].last for window in (0, 1)] == [False, True]
+    for window, release in releases.items():
+        assert select_again(flow.transport.reader, run, window).manifest() == release.manifest()
 
 
 def test_what_would_need_a_model_or_is_not_there_is_refused(finished: tuple[LocalFlow, Run, Release]) -> None:

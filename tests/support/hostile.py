@@ -180,6 +180,9 @@ PROGRAMS: tuple[Hostile, ...] = (
         "socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
         "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
         "socket.socket(40, socket.SOCK_STREAM)",
+        "socket.socketpair(type=socket.SOCK_DGRAM)[0].bind('\\0abstract')",
+        "socket.socketpair(type=socket.SOCK_DGRAM)[0].connect('\\0abstract')",
+        "socket.socketpair()[0].listen()",
     ),
     Hostile(
         "network in bash",

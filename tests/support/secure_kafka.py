@@ -19,6 +19,9 @@ from confluent_kafka.admin import (
     AdminClient,
     ResourcePatternType,
     ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
 )
 
 from deploy.k8s.kafka import SERVICES, rights
@@ -80,6 +83,17 @@ class SecureBroker:
         settings = self.settings(user, **changes)
         fields = settings.model_dump(exclude_none=True) | {"sasl_password": settings.sasl_password.get_secret_value()}  # type: ignore[union-attr]
         return {f"LIMOFLOW_KAFKA_{name}".upper(): str(value) for name, value in fields.items()}
+
+
+def change_password(broker: SecureBroker, user: str) -> str:
+    """Give a user another password, and return the one that holds no longer."""
+    former, broker.passwords[user] = broker.passwords[user], secrets.token_urlsafe(18)
+    how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+    change = UserScramCredentialUpsertion(f"limoflow-{user}", how, broker.passwords[user].encode())
+    admin = connect(broker.settings(ADMIN))
+    for altered in admin.alter_user_scram_credentials([change]).values():
+        altered.result()
+    return former
 
 
 @contextmanager

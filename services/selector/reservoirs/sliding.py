@@ -8,6 +8,7 @@ items are held for a window of W.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
@@ -50,7 +51,15 @@ class SlidingReservoir(Generic[Payload]):
         return len(self._items())
 
     def offer(self, sample_id: str, place: float, payload: Payload) -> None:
-        """Offer an item. The place belongs to the id: of several the largest counts. Amortised cost O(log items)."""
+        """Offer an item. The place belongs to the id: of several the largest counts. Amortised cost O(log items).
+
+        Raises
+        ------
+        ValueError
+            When the place is no finite number.
+        """
+        if not math.isfinite(place):
+            raise ValueError(f"the place of sample {sample_id!r} must be a finite number, not {place}")
         item = Placed(place, sample_id, keyed_hash("sliding", self._seed, sample_id), payload)
         known = self._arrived.get(sample_id)
         if known is None or known.place < place:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from services.selector.quotas import apportion
+from services.selector.quotas import apportion, spread_out
 
 Allocation = Literal["proportional", "neyman", "equal", "fixed"]
 
@@ -41,7 +41,8 @@ def allocate(
     -------
     dict
         A count for each stratum by largest remainder, none above its cap; what the capped ones cannot take goes to the
-        others in their shares. The counts add up to less than `total` where the strata with a share run out.
+        others in their shares, under `neyman` at last to strata without a spread. The counts add up to less than
+        `total` where the strata, or with `fixed` those with a share, run out.
 
     Raises
     ------
@@ -50,7 +51,8 @@ def allocate(
     """
     weights = _weights(sizes, allocation, spreads, shares)
     limits = caps or {}
-    return apportion(total, weights, {name: min(size, limits.get(name, size)) for name, size in sizes.items()})
+    available = {name: min(size, limits.get(name, size)) for name, size in sizes.items()}
+    return (apportion if allocation == "fixed" else spread_out)(total, weights, available)
 
 
 def _weights(

@@ -12,7 +12,9 @@ import numpy as np
 
 from services.selector.quotas import apportion
 from services.selector.strategies.clusters import cluster, hashed_order, members_of
-from services.selector.strategies.interface import Choice, Integers, Left, Pick, Pool
+from services.selector.strategies.interface import NO_QUOTA, Choice, Integers, Left, Pick, Pool
+
+NO_QUOTA_IN_CELL = "no_quota_in_its_cell"
 
 CELL = 4_096
 """Items per cell: 64 MiB of float32 similarities."""
@@ -32,7 +34,8 @@ def choose_in_cells(pool: Pool, choose: Callable[[Pool], Choice], limit: int = C
         choice = choose(pool.part(members, quota))
         whole.picks += [Pick(int(members[pick.index]), pick.gain, pick.filled) for pick in choice.picks]
         for index, left in choice.left.items():
-            whole.left[int(members[index])] = _moved(left, members)
+            place = int(members[index])
+            whole.left[place] = _moved(left, members, int(pool.quotas[pool.strata[place]]))
     whole.picks.sort(key=lambda pick: (pick.filled, -pick.gain, pick.index))
     return whole
 
@@ -63,6 +66,8 @@ def _divided(pool: Pool, cells: list[Integers]) -> Integers:
     return quotas
 
 
-def _moved(left: Left, members: Integers) -> Left:
+def _moved(left: Left, members: Integers, quota: int) -> Left:
+    """Return why an item was left, as seen in the whole pool, where its stratum has this quota."""
     nearest = None if left.nearest is None else int(members[left.nearest])
-    return Left(left.reason, left.value, left.bound, nearest)
+    reason = NO_QUOTA_IN_CELL if left.reason == NO_QUOTA and quota else left.reason
+    return Left(reason, left.value, left.bound, nearest)

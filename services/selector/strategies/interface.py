@@ -161,7 +161,7 @@ class Parameters(BaseModel):
 
     compares: ClassVar[bool] = True
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Openings:
@@ -194,22 +194,30 @@ NO_QUOTA = "no_quota"
 
 
 def left_behind(pool: Pool, picks: Iterable[Pick], values: Floats, reason: str = OUTGAINED) -> dict[int, Left]:
-    """Return for each item that was not picked its value, and that of the last one picked of its stratum."""
+    """Return for each item that was not picked its value, and that of the last one picked of its stratum.
+
+    Where all of a stratum were picked to fill it, by score, it is scores that are compared.
+    """
     bounds: dict[int, float] = {}
+    filled: dict[int, float] = {}
     picked = set()
     for pick in picks:
         picked.add(pick.index)
-        if not pick.filled:
+        if pick.filled:
+            filled[int(pool.strata[pick.index])] = float(pool.scores[pick.index])
+        else:
             bounds[int(pool.strata[pick.index])] = pick.gain
     left = {}
     for index in range(len(pool)):
         if index in picked:
             continue
-        stratum = int(pool.strata[index])
+        stratum, score = int(pool.strata[index]), float(pool.scores[index])
         if pool.quotas[stratum] == 0:
-            left[index] = Left(NO_QUOTA, bound=0.0)
+            left[index] = Left(NO_QUOTA, score, 0.0)
+        elif stratum in bounds:
+            left[index] = Left(reason, float(values[index]), bounds[stratum])
         else:
-            left[index] = Left(reason, float(values[index]), bounds.get(stratum))
+            left[index] = Left(OUTRANKED, score, filled.get(stratum))
     return left
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from services.selector.strategies.apart import Terms, choose_apart
-from services.selector.strategies.interface import SQUARE, Choice, Parameters, Pick, Pool
+from services.selector.strategies.interface import OUTGAINED, SQUARE, Choice, Left, Parameters, Pick, Pool
 
 
 class KCenter(Parameters):
@@ -25,9 +25,8 @@ class KCenter(Parameters):
         choice = choose_apart(pool, Terms(base=squares, toll=squares, scale=2.0))
         choice.picks = [Pick(pick.index, _distance(pick.gain)) for pick in choice.picks]
         for index, left in choice.left.items():
-            if left.value is not None:
-                bound = None if left.bound is None else _distance(left.bound)
-                choice.left[index] = type(left)(left.reason, _distance(left.value), bound)
+            if left.reason == OUTGAINED and left.value is not None and left.bound is not None:
+                choice.left[index] = Left(left.reason, _distance(left.value), _distance(left.bound))
         return choice
 
 

@@ -13,6 +13,10 @@ _COMMANDS = re.compile(
     "|circ|begin|end|sum|prod|int|lim|to|bmod|lvert|rvert|mid|vert|quad"
 )
 _WORDS = re.compile(rf"{_FUNCTIONS}|[A-Za-z]{{1,3}}")
+_PROSE = re.compile(
+    r"\b(?:of|the|and|for|per|are|is|was|has|had|but|not|out|all|one|two|six|ten|cup|men|man|day|box|egg|pen|car|cat|dog|bag"
+    r"|cow|hen|pie|jar|can|bus|boy|old|odd|way|won|yen)\b"
+)
 _CALLED = re.compile(r"(?<![A-Za-z\\])[A-Z]\s*\(\s*\d+\s*,")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[pbvVB]?(?:small)?matrix\}|\\mathbb\s*\{[A-Z]\}|\\sqrt")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
@@ -28,7 +32,11 @@ def formula_of(text: str) -> str | None:
     text = _LONG_POWER.sub(r"^{\1}", text)
     bare = _ENVIRONMENT.sub(" ", text).replace("\\\\", " ")
     known = all(map(_COMMANDS.fullmatch, _COMMAND.findall(bare)))
-    known = known and all(map(_WORDS.fullmatch, re.findall(r"[A-Za-z]+", _COMMAND.sub(" ", bare))))
+    known = (
+        known
+        and not _PROSE.search(bare)
+        and all(map(_WORDS.fullmatch, re.findall(r"[A-Za-z]+", _COMMAND.sub(" ", bare))))
+    )
     doubtful = any(pattern.search(text) for pattern in (_DANGLING, _TRANSPOSED, _CALLED))
     return text if known and not doubtful and _READABLE.fullmatch(text) and _balanced(text) else None
 

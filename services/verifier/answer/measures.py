@@ -34,7 +34,7 @@ class Measure:
         return all(name in _PHYSICAL for name, _ in self.dimension)
 
 
-_PHYSICAL = {"length", "mass", "time", "angle"}
+_PHYSICAL = {"length", "mass", "time", "angle", "force", "energy", "power", "pressure", "frequency"}
 _NAMES = {
     ("length", 1): {
         "mm millimeter millimetre 毫米": "0.001", "cm centimeter centimetre 厘米 公分": "0.01",
@@ -52,12 +52,17 @@ _NAMES = {
     },
     ("time", 1): {
         "ms millisecond 毫秒": "0.001", "s sec second 秒 秒钟": "1", "min minute 分钟": "60",
-        "h hr hrs hour 小时 时": "3600",
-        "day 天": "86400", "week 周 星期": "604800",
+        "h hr hrs hour 小时 时 个小时": "3600",
+        "day 天": "86400", "week 周 星期 个星期": "604800",
     },
     ("month", 1): {"month 个月 月": "1", "year yr 年": "12"},
     ("angle", 1): {"deg degree ° 度": "1"},
     ("radian", 1): {"rad radian 弧度": "1"},
+    ("force", 1): {"newton 牛 牛顿": "1"},
+    ("energy", 1): {"joule 焦 焦耳": "1", "kJ kilojoule 千焦": "1000", "cal 卡": "4.184", "kcal 千卡": "4184"},
+    ("power", 1): {"watt 瓦 瓦特": "1", "kW kilowatt 千瓦": "1000"},
+    ("pressure", 1): {"Pa pascal 帕 帕斯卡": "1", "kPa 千帕": "1000"},
+    ("frequency", 1): {"Hz hertz 赫兹": "1"},
     ("dollar", 1): {"$ dollar usd USD 美元 刀": "1", "cent ¢ 美分": "0.01"},
     ("yuan", 1): {"¥ yuan rmb RMB 元 块 块钱 元钱 人民币": "1", "角 毛": "0.1"},
     ("euro", 1): {"€ euro EUR 欧元": "1"},
@@ -88,6 +93,7 @@ _MEANING = re.compile(
     r"|less|not|fewer|above|below|least|most|pi|sin|cos|tan|log|ln|exp|after|before|when|where|either|both|but|except"
     r"|approximately|about)\b"
 )
+_ROUGHLY = re.compile(r"[或和至到余约]|以[上下内外]|左右|上下|不[到足等]|大概|分之|^\W*.?多(?![边项面])")
 _COUNTERS = re.compile(
     r"[个只本位名张条块件支枝棵头辆次倍岁人朵颗套双盒箱瓶杯袋包页道间户台部艘架把根片株"
     r"层站组排节课场班箩粒碗盘]"
@@ -170,13 +176,16 @@ def _product(parts: Iterable[tuple[Measure, int]], *, certain: bool) -> Measure:
 
 
 def _words(rest: str) -> Measure | None:
+    if (letter := re.fullmatch(r"\s+([NJWVAKCFΩ])", rest)) is not None:
+        # Newtons, joules, ..., or a variable.
+        return Measure(((f"word:{letter[1]}", 1),), Fraction(1), certain=False)
     if not (rest[:1].isspace() or "\u4e00" <= rest[:1] <= "\u9fff"):
         return None
     words = re.findall(r"[a-z]+|[\u4e00-\u9fff]+", rest.casefold())
     plain = re.fullmatch(r"[A-Za-z\u4e00-\u9fff .'-]{1,60}", rest) and len(words) <= 4
     if not plain or not words or _MEANING.search(rest.casefold()) or (words[0].isascii() and len(words[0]) < 3):
         return None
-    if re.search(r"[或和至到余约]|以上|以下", rest):
+    if _ROUGHLY.search(rest):
         return None
     name = _COUNTERS.sub("", words[0], count=1) if not words[0].isascii() else words[0].rstrip("s")
     return Measure(((f"word:{name}", 1),), Fraction(1)) if name else Measure((), Fraction(1))

@@ -25,7 +25,7 @@ _SIGNS = str.maketrans(
     | {"÷": "\\div ", "±": "\\pm ", "∈": "\\in ", "ℝ": "\\mathbb{R}", "⁄": "/", "⩽": "\\le ", "⩾": "\\ge "}
 )
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))|√")
-_DROPPED = re.compile(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|limits)(?![A-Za-z])|(?<!\\)\\[!;: ]|~")
+_DROPPED = re.compile(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|limits)(?![A-Za-z])|(?<!\\)\\[!;: ]|(?<=.)~")
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,|[ \u00a0\u202f])(?=\d{3}(?!\d))")
 _SAME = (
     (r"\\varnothing", r"\\emptyset"),
@@ -40,7 +40,12 @@ _SAME = (
 )
 _COMMANDS = tuple((re.compile(written + "(?![A-Za-z])"), meant) for written, meant in _SAME)
 _TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname|mbox|textit)\s*\{([^{}]*)\}")
-_WRAPPERS = (("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("\\boxed{", "}"), ("\\fbox{", "}"))
+# Between dollar signs, not behind one: "$x=3$ or $x=-1$", but not "$5 or $6".
+_IN_DOLLARS = re.compile(r"(?<!\\)\$(\s*[A-Za-z\\(\[{][^$]{0,200})(?<!\\)\$")
+_ARRAY = re.compile(
+    r"(?:\\left)?\s*[(\[]\s*\\begin\s*\{array\}\s*\{[lcr|\s]*\}(.*?)\\end\s*\{array\}\s*(?:\\right)?\s*[)\]]", re.DOTALL
+)
+_WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("\\boxed{", "}"), ("\\fbox{", "}"))
 
 
 def tidied(text: str) -> str:
@@ -54,6 +59,8 @@ def tidied(text: str) -> str:
     text = unicodedata.normalize("NFKC", text.replace("ℝ", "\\mathbb{R}")).translate(_SIGNS)
     text = _ROOT.sub(_root, text)
     text = _unwrapped(text.strip().strip("*_`").strip())
+    text = _IN_DOLLARS.sub(r"\1", text) if text.count("$") > 1 else text
+    text = _ARRAY.sub(lambda match: f"\\begin{{bmatrix}}{match[1]}\\end{{bmatrix}}", text)
     text = _DROPPED.sub(lambda match: " " if match[0][-1] in " ;:~" else "", text)
     text = _TEXT.sub(r" \1 ", _THOUSANDS.sub("", text)).replace("\\,", " ")
     for written, meant in _COMMANDS:
@@ -77,7 +84,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _closes_only_at_the_end(inside: str, opening: str) -> bool:
-    if opening == "$":
+    if opening[0] == "$":
         return "$" not in inside.replace("\\$", "")
     return inside.count(opening[-1]) == inside.count({"{": "}", "(": ")", "[": "]"}[opening[-1]])
 

@@ -11,6 +11,8 @@ from services.verifier.answer.measures import Measure, currency, measure_of, sca
 from services.verifier.answer.numerals import leading
 
 _MAX_POWER = 300
+_MOST_PARTS = 4
+_BETWEEN_PARTS = re.compile(r"(?<=\S)\s+(?:and\s+)?(?=[$€£¥]?\d)|(?<=[\u4e00-\u9fff])(?:零|又)?(?=\d)")
 _ROUNDED_FROM = 2
 _ROUNDED_FOR_EVER = 6
 _NOTHING = Measure((), Fraction(1))
@@ -55,6 +57,23 @@ def read_number(text: str) -> Number | None:
         return _read(_plain_fractions(text))
     except (ExpressionError, ZeroDivisionError):
         return None
+
+
+def read_compound(text: str) -> Number | None:
+    """Return a value told in several units, from the largest to the smallest: 3 hours and 20 minutes, 5元3角."""
+    parts = _BETWEEN_PARTS.split(text)
+    if not 2 <= len(parts) <= _MOST_PARTS:
+        return None
+    read = [number for part in parts if (number := read_number(part)) is not None]
+    measures = [number.measure for number in read]
+    fits = len(read) == len(parts) and len({measure.dimension for measure in measures}) == 1
+    factors = [measure.factor for measure in measures]
+    if not fits or len(measures[0].dimension) != 1 or factors != sorted(set(factors), reverse=True):
+        return None
+    if any(number.percent or number.value < 0 or number.digits for number in read):
+        return None
+    whole = sum((number.value * number.measure.factor for number in read), Fraction(0))
+    return Number(whole / factors[0], measure=measures[0])
 
 
 def same_number(gold: Number, found: Number) -> bool | None:

@@ -10,8 +10,8 @@ from typing import Literal
 
 from services.verifier.answer.moments import Clock, Date, Moment, Ratio, read_moment, same_moment
 from services.verifier.answer.notation import outside_brackets, tidied
-from services.verifier.answer.number import Number, read_number, same_number
-from services.verifier.answer.words import NO_SOLUTION, Words, read_words, same_words
+from services.verifier.answer.number import Number, read_compound, read_number, same_number
+from services.verifier.answer.words import NO_SOLUTION, Words, content_of, read_words, same_words
 
 LONGEST = 2000
 _MOST_ITEMS = 64
@@ -100,7 +100,7 @@ def _depth(text: str) -> int:
 
 def read(text: str) -> Answer:
     """Return what a tidied text says; a formula where it is nothing else."""
-    if (value := _plain(text)) is not None:
+    if (value := _plain(text) or read_compound(text)) is not None:
         return value
     if (collection := _collection(text)) is not None:
         return collection
@@ -280,7 +280,7 @@ def _mixed(gold: Answer, found: Answer, algebra: Algebra) -> bool | None:
     if kinds <= {Infinite, Number}:
         return gold == found
     if Words in kinds:
-        return _against_words(gold, found)
+        return _against_words(gold, found, algebra)
     if kinds & {Clock, Date, Ratio}:
         return _against_moment(gold, found)
     for one, other in ((gold, found), (found, gold)):
@@ -291,7 +291,10 @@ def _mixed(gold: Answer, found: Answer, algebra: Algebra) -> bool | None:
     return algebra(_text(gold), _text(found)) if _certain(gold) and _certain(found) else None
 
 
-def _against_words(gold: Answer, found: Answer) -> bool | None:
+def _against_words(gold: Answer, found: Answer, algebra: Algebra) -> bool | None:
+    for option, other in ((gold, found), (found, gold)):
+        if isinstance(option, Words) and (inside := content_of(option)):
+            return _agree(read(inside), other, algebra)
     if type(gold) in {Number, Infinite} or type(found) in {Number, Infinite}:
         return False
     words, other = (gold, found) if isinstance(gold, Words) else (found, gold)
@@ -313,6 +316,14 @@ def _against_number(collection: Collection, number: Number | Infinite) -> bool |
         # 1, 234 may be two numbers or one, and 1,5 is how half of the world writes 1.5.
         readings = {Fraction(written.replace(",", sign)) for sign in ("", ".") if not sign or written.count(",") == 1}
         return None if isinstance(number, Number) and number.value in readings else False
+    if collection.shape == "list" and isinstance(number, Number) and number.measure.dimension:
+        # "20 minutes and 3 hours" may be two answers, or one.
+        parts = [item for item in collection.items if isinstance(item, Number)]
+        same = len(parts) == len(collection.items) and {item.measure.dimension for item in parts} == {
+            number.measure.dimension
+        }
+        total = sum((item.value * item.measure.factor for item in parts), Fraction(0))
+        return None if same and total == number.value * number.measure.factor else False
     if len(collection.items) == 1 and collection.shape == "set":
         return _agree(collection.items[0], number, lambda _one, _other: None)
     return False

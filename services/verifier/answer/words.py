@@ -15,6 +15,7 @@ _MEANINGS = (
     {"all real numbers", "all reals", "全体实数", "任意实数"},
     {"impossible", "not possible", "cannot be determined", "不可能"},
 )
+_HAN = re.compile(r"[\u4e00-\u9fff]")
 _EMPTY = ("no solution", "no solutions", "no real solution", "no real solutions", "empty set", "无解", "没有解", "空集")
 NO_SOLUTION = "\0no solution"
 _MEANING = {word: f"\0{min(words)}" for words in _MEANINGS for word in words} | dict.fromkeys(_EMPTY, NO_SOLUTION)
@@ -44,11 +45,25 @@ def read_words(text: str) -> Words | None:
     return Words(_MEANING.get(said, said), "", text) if said and not _NUMBERS.search(said) else None
 
 
+def content_of(words: Words) -> str:
+    """Return what stands behind the letter of a choice; empty where nothing does."""
+    match = _CHOICE.fullmatch(words.text) if words.choice else None
+    return re.sub(r"^\(?\s*[A-H]\s*[).:、]*", "", words.text).strip() if match else ""
+
+
 def same_words(gold: Words, found: Words) -> bool | None:
     """Tell whether two say the same; None for letters in another order, which may be a product."""
     if gold.choice and found.choice:
         return gold.choice == found.choice
     if gold.said == found.said:
         return True
+    if bool(gold.choice) != bool(found.choice):
+        # "(B) Paris" names a choice, and what it says.
+        option, other = (gold, found) if gold.choice else (found, gold)
+        inside = read_words(content_of(option))
+        return inside is not None and same_words(inside, other) if content_of(option) else False
+    if bool(_HAN.search(gold.said)) != bool(_HAN.search(found.said)):
+        # Monday may be 星期一.
+        return None
     product = len(gold.said) <= 3 and sorted(gold.said.casefold()) == sorted(found.said.casefold())
     return None if product else False

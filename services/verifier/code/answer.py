@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import textwrap
 from dataclasses import dataclass
+
+from services.verifier.code.source import Unparsed, defined, free_names, parsed
 
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 _OPEN_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*)\Z", re.DOTALL | re.MULTILINE)
@@ -12,6 +16,7 @@ NAMES = {
     "node": "javascript", "bash": "bash", "sh": "bash", "shell": "bash", "c": "c", "cpp": "cpp", "c++": "cpp",
     "cc": "cpp", "cxx": "cpp", "go": "go", "golang": "go", "java": "java", "rust": "rust", "rs": "rust",
 }  # fmt: skip
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
 _SIGNS = (
     ("go", re.compile(r"^package main\b", re.MULTILINE)),
     ("java", re.compile(r"\bpublic static void main\b")),
@@ -34,8 +39,8 @@ class Code:
 def code_of(response: str, language: str | None = None, entry_point: str | None = None) -> Code | None:
     """Return the code of an answer; None where it has only prose.
 
-    Of several fenced blocks that one counts which defines `entry_point`, else the longest in the language; the whole
-    text counts where there is no fence.
+    Of several fenced blocks the last one counts that defines `entry_point`, else the longest in the language; the whole
+    text counts where there is no fence. Python that uses what only the blocks before it define comes with these.
 
     Parameters
     ----------
@@ -45,15 +50,56 @@ def code_of(response: str, language: str | None = None, entry_point: str | None 
     entry_point : str, optional
         The name to be defined.
     """
+    response = response.replace("\r\n", "\n")
     blocks = [(info, text) for _, info, text in _FENCE.findall(response)] or _OPEN_FENCE.findall(response)
     if not blocks:
+        response = response.removeprefix("\ufeff")
         return Code(response, language or guessed(response)) if response.strip() else None
-    found = [Code(text, NAMES.get(info.casefold(), info.casefold()) or guessed(text)) for info, text in blocks]
+    texts = [(_named(info), _dedented(text)) for info, text in blocks]
+    found = [Code(text, name or guessed(text)) for name, text in texts]
     fitting = [each for each in found if language in {None, each.language}] or (found if language is None else [])
     if not fitting:
         return None
-    defining = [each for each in fitting if entry_point and re.search(rf"\b{re.escape(entry_point)}\b", each.text)]
-    return max(defining or fitting, key=lambda each: len(each.text))
+    name = entry_name(entry_point) if entry_point else ""
+    defining = [each for each in fitting if name and _defines(name).search(each.text)]
+    chosen = defining[-1] if defining else max(fitting, key=lambda each: len(each.text))
+    return _with_helpers(chosen, fitting[: fitting.index(chosen)]) if chosen.language == "python" else chosen
+
+
+def entry_name(entry_point: str) -> str:
+    """Return the name that an entry point such as `Solution().twoSum` begins with."""
+    match = re.match(r"\w+", entry_point)
+    return match[0] if match else entry_point
+
+
+def _defines(name: str) -> re.Pattern[str]:
+    name = re.escape(name)
+    return re.compile(rf"\b(?:def|class|function|func|fn)\s+{name}\b|^\s*(?:const|let|var)?\s*{name}\s*=", re.MULTILINE)
+
+
+def _named(info: str) -> str:
+    return NAMES.get(info.casefold(), info.casefold())
+
+
+def _dedented(text: str) -> str:
+    # A block inside a list item is indented as a whole.
+    return textwrap.dedent(text.removeprefix("\ufeff"))
+
+
+def _with_helpers(chosen: Code, before: list[Code]) -> Code:
+    try:
+        tree = parsed(chosen.text)
+    except Unparsed:
+        return chosen
+    missing, helpers = free_names([tree]), []
+    for each in before:
+        try:
+            helper = parsed(each.text)
+        except Unparsed:
+            continue
+        if missing & defined(helper) and all(isinstance(node, _DEFINITIONS) for node in helper.body):
+            helpers.append(each.text)
+    return Code("\n".join([*helpers, chosen.text]), chosen.language) if helpers else chosen
 
 
 def guessed(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,13 @@ from services.verifier.sandbox.interface import Job, Limits, Outcome, Sandbox
 _COMPILE = Limits(cpu_seconds=60, wall_seconds=90, memory_bytes=2 << 30, processes=64, open_files=512,
                   disk_bytes=256 << 20, output_bytes=32 << 20)  # fmt: skip
 _BUILT = "built.tar"
+_NOT_CODE = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_PUBLIC = re.compile(
+    r"\bpublic\s+(?:final\s+|abstract\s+|strictfp\s+)*(?:class|record|enum|interface)\s+([A-Za-z_]\w{0,99})"
+)
+_PACKAGE = re.compile(r"^\s*package\s+([A-Za-z_][\w.]{0,199})\s*;", re.MULTILINE)
+_CLASS = re.compile(r"\b(?:class|record|enum|interface)\s+([A-Za-z_]\w{0,99})")
+_MAIN = re.compile(r"\bstatic\s+(?:final\s+)?void\s+main\s*\(")
 # A JVM reserves by the machine's memory where it is not told otherwise.
 _JVM = ("-Xss16m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=48m", "-XX:CompressedClassSpaceSize=48m")
 
@@ -72,6 +80,19 @@ class Built:
         return Job(command=command, files=self.files, stdin=stdin, limits=limits)
 
 
+def as_named(language: Language, source: str) -> Language:
+    """Return how Java source is built and started: its file is named by the public class, its class holds `main`."""
+    bare = _NOT_CODE.sub(" ", source)
+    public, package = _PUBLIC.search(bare), _PACKAGE.search(bare)
+    main = _MAIN.search(bare)
+    # The class that holds `main` is the last one before it that is inside no other.
+    places = list(_CLASS.finditer(bare, 0, main.start() if main else 0))
+    before = [each[1] for each in places if bare.count("{", 0, each.start()) == bare.count("}", 0, each.start())]
+    file = public[1] if public else "Main"
+    name = ".".join([*([package[1]] if package else []), before[-1] if before else file])
+    return replace(language, file=f"{file}.java", start=(*language.start[:-1], name), build=f"javac -d out {file}.java")
+
+
 class Toolchains:
     """What can be built in one sandbox; each tool is looked for once.
 
@@ -106,6 +127,7 @@ class Toolchains:
         seconds : float
             CPU time for the compiler.
         """
+        language = as_named(language, source) if language is LANGUAGES["java"] else language
         files = {language.file: source.encode(errors="surrogatepass")}
         if language.build is None:
             return Built(language, files)

@@ -13,11 +13,17 @@ from typing import Any, get_args
 
 from schemas.sample import Verdict
 from services.verifier.checks import Finding
+from services.verifier.code.answer import entry_name
 from services.verifier.code.source import Prompt, Unparsed, free_names, is_standard_module, parsed
 from services.verifier.sandbox.interface import Job, Limits, Outcome, Sandbox
 
 _INSIDE = Path(__file__).with_name("inside")
 _PACKAGE = "services/verifier/code/inside"
+# What changes the process that it runs in; the program's is another.
+_REACHED_INTO = frozenset(
+    {"redirect_stdout", "redirect_stderr", "capsys", "capfd", "monkeypatch", "mock"}
+    | {"sys.stdout", "sys.stdin", "sys.stderr", "sys.argv"}
+)
 _SLOW = {"cpu_limit", "wall_limit"}
 
 
@@ -36,6 +42,7 @@ class Tests:
     check : bool
         Whether `check(candidate)` is defined and is to be called with the entry point.
     entry_point : str or None
+        What `check` is called with: a name, or an expression such as `Solution().twoSum`.
     """
 
     chunks: tuple[str, ...]
@@ -61,7 +68,12 @@ def tests_of(chunks: Sequence[str], entry_point: str | None, prompt: Prompt | No
         name.startswith("test") for name in functions
     ):
         raise Unparsed("no_tests", "nothing is asserted")
+    reached = _REACHED_INTO.intersection(_mentioned(nodes))
+    if reached:
+        raise Unparsed("tests_reach_into_program", f"{min(reached)}: the program runs in a process of its own")
     check = "check" in functions and entry_point is not None
+    expression = entry_point if check else None
+    entry_point = entry_name(entry_point) if entry_point else None
     free = free_names(trees)
     helpers = parsed(prompt.helpers) if prompt else ast.Module([], [])
     given = {name for node in helpers.body for name in _names(node)}
@@ -76,8 +88,23 @@ def tests_of(chunks: Sequence[str], entry_point: str | None, prompt: Prompt | No
         )
     setup = (*(f"import {name}" for name in modules), *([prompt.helpers] if prompt else []))
     return Tests(
-        tuple(chunk.replace("\r\n", "\n") for chunk in chunks), setup, tuple(sorted(wanted)), check, entry_point
+        tuple(chunk.replace("\r\n", "\n") for chunk in chunks), setup, tuple(sorted(wanted)), check, expression
     )
+
+
+def _mentioned(nodes: Sequence[ast.AST]) -> set[str]:
+    """Return the names and modules that tests use, and the attributes that they set, such as `sys.stdout`."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.Attribute):
+            names.add(f"{_root(node)}.{node.attr}" if isinstance(node.ctx, ast.Store) else node.attr)
+        elif isinstance(node, ast.ImportFrom):
+            names.update((node.module or "").split("."), (alias.name for alias in node.names))
+    return names
 
 
 def _candidate(nodes: Sequence[ast.AST]) -> list[str]:

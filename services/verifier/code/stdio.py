@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from services.verifier.checks import PASS, Finding
 from services.verifier.code.languages import Built
@@ -23,20 +24,36 @@ class Case:
 
 
 def cases_of(tests: Sequence[str]) -> list[Case] | None:
-    """Return the cases of tests that are all JSON objects with `stdin` (or `input`) and `stdout` (or `output`)."""
+    """Return the cases of tests that are all JSON; None where one is something else.
+
+    Forms: `{"stdin": ..., "stdout": ...}` (or `input` and `output`), a list of such, and `{"inputs": [...],
+    "outputs": [...]}`.
+    """
     cases = []
     for text in tests:
-        if not text.lstrip().startswith("{"):
+        if not text.lstrip().startswith(("{", "[")):
             return None
         try:
-            case = json.loads(text)
+            said = json.loads(text)
         except (ValueError, RecursionError):
             return None
-        stdin, stdout = case.get("stdin", case.get("input", "")), case.get("stdout", case.get("output"))
-        if not isinstance(stdin, str) or not isinstance(stdout, str):
-            return None
-        cases.append(Case(stdin, stdout))
+        for one in said if isinstance(said, list) else [said]:
+            found = _of_object(one)
+            if found is None:
+                return None
+            cases += found
     return cases or None
+
+
+def _of_object(said: Any) -> list[Case] | None:
+    if not isinstance(said, dict):
+        return None
+    inputs, outputs = said.get("inputs"), said.get("outputs")
+    if not isinstance(inputs, list) or not isinstance(outputs, list):
+        inputs, outputs = [said.get("stdin", said.get("input", ""))], [said.get("stdout", said.get("output"))]
+    if len(inputs) != len(outputs) or not all(isinstance(each, str) for each in (*inputs, *outputs)):
+        return None
+    return [Case(stdin, stdout) for stdin, stdout in zip(inputs, outputs, strict=True)]
 
 
 def same_output(found: str, expected: str) -> bool:

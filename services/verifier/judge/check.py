@@ -19,7 +19,7 @@ _LONGEST = 40_000
 
 
 class Judge:
-    """Off unless the run names `verify.chat` and `verify.checks.judge`.
+    """Off unless the run names `verify.checks.judge` or asks for it; without `verify.chat` the verdict is unknown.
 
     Options: `votes` (3), `rubric` (criteria by name, each with a sentence that must be true), `canary_every` (20),
     `canary_share` (0.9), `max_tokens` (in all, of this process and endpoint; what comes after is unknown). An endpoint
@@ -51,9 +51,9 @@ class Judge:
         self._examining: dict[str, asyncio.Lock] = {}
 
     def options_of(self, run: Run) -> Mapping[str, Any] | None:
-        """Return the settings with the endpoint; None where the run asks for no judge."""
+        """Return the settings with the endpoint, if there is one; None where the run asks for no judge."""
         chosen = run.spec.verify.checks.get(self.name, False)
-        if run.spec.verify.chat is None or chosen is False:
+        if chosen is False:
             return None
         return {**(chosen if isinstance(chosen, dict) else {}), "endpoint": run.spec.verify.chat}
 
@@ -61,7 +61,7 @@ class Judge:
         """Every sample."""
         return True
 
-    async def check(self, sample: Sample, options: Options) -> Finding | None:
+    async def check(self, sample: Sample, options: Options) -> Finding:
         """Return what the votes amount to.
 
         Raises
@@ -71,7 +71,7 @@ class Judge:
         """
         endpoint = options.get("endpoint")
         if endpoint is None or self._chat is None:
-            return None
+            return Finding("unknown", "no_endpoint", evidence="verify.chat names no model")
         length = len(sample.instruction) + len(sample.response)
         if length > _LONGEST:
             return Finding("unknown", "too_long", length, _LONGEST)

@@ -13,6 +13,7 @@ from services.verifier.texts.grams import tokens
 
 _RESULT = re.compile(r"\s*[^\w\s]?\s*(\d[\d,]*(?:\.\d+)?)")
 _SUBJECT = re.compile(r"(?:[A-ZÀ-Þ][\w'’.-]{1,60}\s?){1,5}")
+_CHINESE_SUBJECT = re.compile(r"[《“「]?([\u4e00-\u9fff·]{2,12}?)[》”」]?(?=[，,、（(：:]|是|为|生于|出生)")
 _MOST_LINKS = 100
 _NOTE = re.compile(r"<<[^<>]{0,200}>>")
 _QUOTED = re.compile(r"[\"“《「]([^\"”》」\n]{2,80})[\"”》」]")
@@ -41,8 +42,10 @@ class Passage:
 
     @cached_property
     def subject(self) -> str:
-        """What it is about: the capitalised words it begins with; empty where it begins otherwise."""
+        """What it is about: the capitalised words, or the Chinese ones before a comma or 是, that it begins with."""
         match = _SUBJECT.match(self.text)
+        if match is None and (chinese := _CHINESE_SUBJECT.match(self.text)):
+            return chinese[1]
         return match[0] if match and len(match[0]) > 3 else ""
 
     @cached_property

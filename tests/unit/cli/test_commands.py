@@ -175,6 +175,20 @@ def test_a_line_that_is_no_sample_is_named(lake: Path) -> None:
     assert not (lake / "v.jsonl").exists()
 
 
+def test_nan_in_a_file_is_a_number_that_is_missing(lake: Path) -> None:
+    lines = [
+        json.dumps({"instruction": f"Say {n}", "response": f"{n}", "metadata": {"evaluations": {"own": score}}})
+        for n, score in enumerate((0.5, float("nan"), float("inf"), None, 0.7))
+    ]
+    (lake / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    settings = ["score.weights={own: 1}", "select.near_duplicates=null"]
+    invoke("apply", "select", "in.jsonl", "-o", "c.jsonl", "--run", "run.yaml", *settings)
+    refused = [json.loads(line) for line in (lake / "c.rejected.jsonl").read_text().splitlines()]
+    said = {(it["instruction"], it["metadata"]["filtering"]["reason"]) for it in refused}
+    assert said == {(f"Say {n}", "unscored") for n in (1, 2, 3)}
+    assert all(it["metadata"]["filtering"]["value"] == "no number: own" for it in refused)
+
+
 def test_the_same_spec_is_the_same_run_and_fresh_is_another(lake: Path) -> None:
     from limoflow.spec_file import load_spec
 

@@ -34,7 +34,8 @@ def test_a_user_goes_before_the_recipe(spec: Path) -> None:
     found = load_spec(spec, ["recipe=limr", "score.thresholds.learning_potential.least=0.2", "select.target=7"])
     assert (found.score.thresholds["learning_potential"].least, found.select.target) == (0.2, 7)
     assert found.select.diversity.strategy == "top_score"
-    assert load_spec(spec, ["recipe=cherry", "score.weights.depth=1"]).score.weights == {"depth": 1.0}
+    assert load_spec(spec, ["recipe=cherry", "score.weights={depth: 1}"]).score.weights == {"depth": 1.0}
+    assert load_spec(spec, ["recipe=cherry", "score.weights.depth=1"]).score.weights == {"ifd": 1.0, "depth": 1.0}
 
 
 def test_a_recipe_of_ones_own_is_a_file_beside_the_spec(spec: Path) -> None:

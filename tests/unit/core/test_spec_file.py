@@ -32,6 +32,7 @@ def test_layers_override_each_other_in_order(tmp_path: Path) -> None:
     [
         ("selekt: {target: 5}\n", "selekt: unknown key; did you mean 'select'?"),
         ("select: {targte: 5}\n", "select.targte: unknown key; did you mean 'target'?"),
+        ("score: {thresholds: {ifd: {lest: 1}}}\n", "score.thresholds.ifd.lest: unknown key; did you mean 'least'?"),
         ("score: {ifd: {modle: x}}\n", "score.ifd.modle: unknown key; did you mean 'model'?"),
     ],
 )
@@ -90,3 +91,37 @@ def test_a_setting_that_is_no_yaml_is_named(tmp_path: Path):
     (tmp_path / "run.yaml").write_text("name: a\nsources: [{path: x}]\n")
     with pytest.raises(RunSpecError, match=r"run\.yaml"):
         load_spec(tmp_path / "run.yaml", ["score.weights={a: 1}b"])
+
+
+def test_weights_are_replaced_as_a_whole_and_a_setting_changes_one(tmp_path: Path) -> None:
+    plain = load_spec(written(tmp_path, MINIMAL)).score.weights
+    assert load_spec(written(tmp_path, MINIMAL), ["score.weights.depth=0.7"]).score.weights == plain | {"depth": 0.7}
+    stated = written(tmp_path, MINIMAL + "score: {weights: {ifd: 1.0, depth: 1.0}}\n")
+    assert load_spec(stated).score.weights == {"ifd": 1.0, "depth": 1.0}
+    assert load_spec(stated, ["score.weights.depth=2"]).score.weights == {"ifd": 1.0, "depth": 2.0}
+    assert load_spec(stated, ["score.weights={quality: 1}"]).score.weights == {"quality": 1.0}
+    assert load_spec(stated, ["score={weights: {quality: 1}}"]).score.weights == {"quality": 1.0}
+    profile = written(tmp_path, "score: {weights: {safety: 1.0}}\n", "profile.yaml")
+    assert load_spec(stated, profile=profile).score.weights == {"ifd": 1.0, "depth": 1.0}
+    with pytest.raises(RunSpecError, match="score"):
+        load_spec(written(tmp_path, MINIMAL + "score: null\n"), ["score.weights={a: 1}", "score=7"])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "score.thresholds.ifd.below=.nan",
+        "score.thresholds.ifd.least=.inf",
+        "train.alpha=.inf",
+        "select.window.seconds=.inf",
+    ],
+)
+def test_numbers_that_json_does_not_know_are_refused(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(RunSpecError, match="finite number"):
+        load_spec(written(tmp_path, MINIMAL), [setting])
+
+
+def test_a_threshold_that_nothing_can_pass_is_refused(tmp_path: Path) -> None:
+    for bounds in ("{least: 0.8, most: 0.2}", "{least: 0.5, below: 0.5}"):
+        with pytest.raises(RunSpecError, match=r"score\.thresholds\.ifd: .*nothing is at least"):
+            load_spec(written(tmp_path, MINIMAL), [f"score.thresholds.ifd={bounds}"])

@@ -20,6 +20,8 @@ from pydantic import ValidationError
 from limoflow.errors import ChatRequestError, DeadlineExceeded, DependencyUnavailable, UsageError
 from limoflow.inference.chat import ChatClient, retry_after
 from limoflow.inference.chat_types import ChatMessage, ChatSettings, Usage
+from limoflow.inference.endpoint import chat_client
+from schemas.run import Chat as Asked
 
 KEY = "sk-very-secret-1234"
 QUESTION = [ChatMessage("user", "What is 2 + 2?")]
@@ -239,6 +241,18 @@ async def test_the_key_is_never_shown(
             await chat.complete(QUESTION)
         shown = f"{refused.value} {vars(chat)} {chat._settings!r} {chat._settings.model_dump_json()}"
     assert KEY not in shown + caplog.text + "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_an_endpoint_that_asks_for_a_key_that_is_not_set_is_told_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.delenv("MY_KEY", raising=False)
+    asked = Asked(base_url="http://127.0.0.1:1/v1", model="m", api_key_env="MY_KEY")
+    settings = chat_client(asked)._settings
+    async with client(Endpoint(says(status, {"error": "no key"})), **settings.model_dump(exclude={"base_url"})) as chat:
+        with pytest.raises(ChatRequestError, match="no key was sent, since the environment variable MY_KEY is not set"):
+            await chat.complete(QUESTION)
 
 
 async def test_text_that_is_no_unicode_is_refused_before_it_is_sent() -> None:

@@ -9,7 +9,7 @@ from limoflow.stream.types import Emit, Record, TopicPartition
 from schemas.headers import WINDOW, header_text
 from schemas.run import Run
 from schemas.sample import Sample
-from schemas.topics import INGEST_STATE, RAW, RUNS, WINDOWS
+from schemas.topics import ADMISSIONS, INGEST_STATE, RAW, RUNS, WINDOWS
 from schemas.window import WindowEnd
 from services.ingestor.settings import IngestorSettings
 from services.ingestor.task import Ingestor
@@ -84,6 +84,9 @@ class Worker:
 
     def step(self, crash: str | None = None) -> bool:
         emits = list(self.task.tick())
+        while emits and crash is None and {emit.topic for emit in emits} == {ADMISSIONS}:
+            self.task.delivered(self.log.transact(emits))
+            emits = list(self.task.tick())
         if crash == "before commit":
             raise Crash
         if not emits:

@@ -257,6 +257,16 @@ def test_the_usual_names_are_understood_and_a_dialogue_gives_its_last_turn() -> 
     assert mapper.texts({"messages": messages}) == ("u2", "a2")
 
 
+def test_an_empty_cell_says_nothing_and_an_input_goes_below_its_instruction() -> None:
+    row = {"q": "Sort them.", "context": "3 1 2", "a": "1 2 3", "level": "", "area": ""}
+    fields = {"instruction": "q", "input": "context", "response": "a", "difficulty": "level", "domain": "area"}
+    mapper = RowMapper(Source(path="x", fields=fields, domain="lists"), "1")
+    assert mapper.texts(row) == ("Sort them.\n\n3 1 2", "1 2 3")
+    sample = Sample.model_validate_json(mapper.sample(row, mapper.texts(row), "id", "f#0", "f", "r", 0)[1])
+    assert (sample.metadata.domain, sample.metadata.difficulty) == ("lists", None)
+    assert mapper.texts({**row, "context": ""})[0] == "Sort them."
+
+
 def test_iter_texts_gives_well_formed_rows_of_all_sources(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", ROWS[:2])
     (tmp_path / "b.jsonl").write_text('{"question": "q", "answer": "x"}\n{broken\n{"question": 1}\n')

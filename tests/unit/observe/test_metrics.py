@@ -35,6 +35,7 @@ def exercise(metrics: Metrics) -> None:
     metrics.dead_lettered("scorer", "PoisonError")
     metrics.in_flight("scorer", 7)
     metrics.lag("scorer", "samples.verified", 3, 42)
+    metrics.assigned("scorer", 3)
     metrics.committed("scorer", 0.004)
     metrics.model_request("ifd", 0.3, "DeadlineExceeded")
     metrics.breaker("triton", "open")

@@ -154,6 +154,8 @@ def test_allocations_are_what_they_say() -> None:
     assert allocate(5_000, sizes) == sizes
     assert allocate(10, {"a": 5, "b": 0}, "equal") == {"a": 5, "b": 0}
     assert allocate(10, sizes, "neyman", spreads={}) == allocate(10, sizes)
+    # Strata without a spread come last, not never.
+    assert allocate(190, sizes, "neyman", spreads={"c": 0.4}) == {"a": 60, "b": 30, "c": 100}
     with pytest.raises(ValueError, match="not all be 0"):
         allocate(10, sizes, "fixed", shares={"a": 0.0})
     with pytest.raises(ValueError, match=r"spreads\['a'\]"):

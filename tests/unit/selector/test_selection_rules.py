@@ -101,6 +101,36 @@ def test_without_any_embedding_a_comparing_strategy_refuses_all_and_the_default_
     assert len(close(blind).release.rows) == 6
 
 
+def test_every_rule_says_value_and_bound() -> None:
+    alike = POOL[0].vector
+    odd = [
+        candidate(50, parts={"quality": None}),
+        candidate(51, parts={"quality": 3.0}),
+        candidate(52, space=VectorSpace("other", 8)),
+        candidate(53, space=None, vector=None),
+        dataclasses.replace(POOL[0], id="0054"),
+        candidate(55, domain="nobody"),
+        *(candidate(number, domain="same", vector=alike) for number in range(60, 64)),
+    ]
+    rules = {"quotas": {"domain": {"d": 0.5, "same": 0.5}}, "near_duplicates": None}
+    for name in STRATEGIES:
+        diversity = {**diversity_of(name), **({"max_cosine": 0.5} if name == "greedy" else {})}
+        refused = close([*POOL, *odd], diversity=diversity, **rules).refused
+        reasons = [refused[it.id].reason for it in odd[:6]]
+        assert reasons[:3] == [explain.UNSCORED, explain.INVALID_SCORE, explain.OTHER_EMBEDDING]
+        assert reasons[4:] == [explain.EXACT_DUPLICATE, explain.NO_QUOTA]
+        said = {it: (why.reason, why.value, why.bound) for it, why in refused.items()}
+        assert all(value is not None and bound is not None for _, value, bound in said.values()), (name, said)
+
+
+def test_without_an_embedding_where_others_have_one_nothing_passes_for_unlike_them() -> None:
+    without = candidate(99, space=None, vector=None, parts={"quality": 1.0})
+    closing = close([*POOL, without])
+    why = closing.refused["0099"]
+    assert (why.reason, why.value, why.bound) == (explain.NO_EMBEDDING, "none", "e, 8 dimensions")
+    assert close([*POOL, without], diversity={"strategy": "top_score"}).chosen["0099"].rank == 1
+
+
 def test_what_was_released_before_is_refused_with_its_name() -> None:
     entries, space = entries_of(POOL[:5], 5)
     earlier = NoveltyIndex().with_release("before", entries, space)
@@ -159,6 +189,8 @@ def test_allocation_divides_what_the_quotas_leave_open() -> None:
     assert allocate_strata(20, {}, "neyman", scores) == {("a", "easy"): 0, ("a", "hard"): 16, ("b", "easy"): 4}
     assert allocate_strata(20, {"domain": {"a": 1, "b": 1}}, "neyman", scores)["b", "easy"] == 10
     assert sum(allocate_strata(99, {}, "equal", scores).values()) == 99
+    # Where the strata with a spread have too few, the others take the rest.
+    assert allocate_strata(90, {}, "neyman", scores) == {("a", "easy"): 52, ("a", "hard"): 20, ("b", "easy"): 18}
     alike = {stratum: [0.5] * len(own) for stratum, own in scores.items()}
     assert allocate_strata(20, {}, "neyman", alike) == allocate_strata(20, {}, "available", scores)
     assert allocate_strata(20, {"difficulty": {"hard": 1.0}}, "equal", scores)["a", "hard"] == 20
@@ -190,6 +222,55 @@ def test_what_cannot_be_chosen_by_is_said_before_anything_runs(tmp_path: Path) -
     assert "compares embeddings" in said[0]
     assert "add up to 0" in said[1]
     assert check_selection(spec_of(), tmp_path) == []
+
+
+def test_a_release_says_how_varied_its_window_and_its_rows_are() -> None:
+    day = [f"2026-01-{number + 1:02d}T00:00:00Z" for number in range(24)]
+    pool = [
+        dataclasses.replace(it, domain="ab"[place % 2], created=day[place], detail=0.5) for place, it in enumerate(POOL)
+    ]
+    pool.append(dataclasses.replace(pool[0], id="9999"))
+    release = close(pool, quotas={"domain": {"a": 1.0, "c": 1.0}}, target=4).release
+    window, rows = release.statistics["window"], release.statistics["dataset"]
+    assert window["duplicate_rate"] == pytest.approx(1 / 25)
+    assert (rows["duplicate_rate"], rows["domain_entropy"], rows["domain_coverage"]) == (0.0, 0.0, 0.5)
+    assert window["domain_entropy"] == pytest.approx(np.log(2), abs=1e-2)
+    assert 1.0 < rows["vendi"] <= 4.0 < window["vendi"] <= 8.0
+    assert 0.0 < rows["topic_entropy"] <= np.log(3)
+    assert window["freshness"] == pytest.approx(np.mean([2 ** (-age / 365) for age in (*range(24), 23)]), abs=1e-5)
+    assert rows["alignment"] == pytest.approx(0.5)
+    parts = [rows[name] for name in ("freshness", "scale", "alignment", "granularity")]
+    assert rows["flag"] == pytest.approx(np.prod(parts) ** 0.25, rel=1e-5)
+    # Neither the run's strategy nor a clock has a say, and without embeddings or details what can be said is said.
+    bare = [dataclasses.replace(it, space=None, vector=None, detail=None) for it in pool]
+    found = close(bare, target=4).release.statistics["dataset"]
+    assert (found["vendi"], found["topic_entropy"], "flag" in found) == (0.0, 0.0, False)
+    assert close([], target=4).release.statistics["window"]["duplicate_rate"] == 0.0
+
+
+def test_undivided_the_best_are_taken_wherever_they_lie() -> None:
+    labels, domains = ("hard", "easy", "medium"), ("a", "b")
+    pool = [
+        dataclasses.replace(it, difficulty=labels[place % 3], domain=domains[place % 2])
+        for place, it in enumerate(POOL)
+    ]
+
+    def chosen(**rules: object) -> set[str]:
+        closing = close(pool, diversity={"strategy": "top_score"}, allocation="none", target=7, **rules)
+        assert closing.chosen.keys() | closing.refused.keys() == {it.id for it in pool}
+        assert all(
+            row.stratum in ("a/hard", "a/easy", "a/medium", "b/hard", "b/easy", "b/medium")
+            for row in closing.release.rows
+        )
+        return set(closing.chosen)
+
+    def best(of: list[Candidate], count: int) -> set[str]:
+        return {it.id for it in sorted(of, key=lambda it: (-(it.parts["quality"] or 0.0), it.id))[:count]}
+
+    assert chosen() == best(pool, 7)
+    halves = best([it for it in pool if it.domain == "a"], 6) | best([it for it in pool if it.domain == "b"], 1)
+    assert chosen(quotas={"domain": {"a": 6.0, "b": 1.0}}) == halves
+    assert chosen(quotas={"difficulty": {"hard": 1.0}}) == best([it for it in pool if it.difficulty == "hard"], 7)
 
 
 STRATEGIES = ["greedy", *known_strategies()]

@@ -99,6 +99,25 @@ def test_a_score_out_of_range_is_refused_by_name_and_moves_no_ones_rank(combine:
         }
 
 
+def test_a_match_that_is_no_cosine_is_refused_and_moves_no_ones_rank() -> None:
+    pool = [candidate(i, answer_match=i / 100) for i in range(1, 41)]
+    run = run_of(diversity={"max_cosine": 1.0}, near_duplicates=None, minimum_match=0.3)
+    closing, without = (close([*pool, candidate(99, answer_match=value)], run) for value in (7.0, None))
+    why = closing.refused["0099"]
+    assert (why.reason, why.value, why.bound) == (explain.INVALID_SCORE, "answer_match: 7", "-1 to 1")
+    noise = [
+        {it: why.value for it, why in one.refused.items() if why.reason == explain.LOW_MATCH}
+        for one in (closing, without)
+    ]
+    assert noise[0] == noise[1] != {}
+
+
+@pytest.mark.parametrize("value", ["true", '"0.9"', "[1]"])
+def test_what_is_no_number_is_no_score(value: str) -> None:
+    text = f'{{"id":"x","instruction":"a","response":"b","metadata":{{"evaluations":{{"chain":{value}}}}}}}'
+    assert read_candidate(text.encode(), {"chain": 1.0}).parts == {"chain": None}
+
+
 def test_duplicates_name_the_better_one() -> None:
     best = candidate(7)
     exact = candidate(3, instruction=best.instruction.upper(), response=best.response)
@@ -134,13 +153,14 @@ def test_quotas_bound_the_strata() -> None:
     assert {why.reason for it, why in closing.refused.items() if it >= "0050"} == {explain.NO_QUOTA}
 
 
-def test_other_embedding_spaces_are_refused_and_missing_embeddings_are_not() -> None:
+def test_other_embedding_spaces_and_missing_embeddings_are_refused() -> None:
     other = candidate(8, space=VectorSpace("f", 8))
     none = candidate(9, space=None, vector=None)
     closing = close([candidate(1), candidate(2), other, none])
     why = closing.refused["0008"]
     assert (why.reason, why.value, why.bound) == (explain.OTHER_EMBEDDING, "f, 8 dimensions", "e, 8 dimensions")
-    assert closing.chosen["0009"].diversity_contribution == 1.0
+    why = closing.refused["0009"]
+    assert (why.reason, why.value, why.bound) == (explain.NO_EMBEDDING, "none", "e, 8 dimensions")
 
 
 def test_probable_noise_is_refused_with_its_percentile() -> None:

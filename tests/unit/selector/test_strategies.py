@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.selector.diversity import LENGTH, whole_number_vectors
 from services.selector.strategies.apart import Terms, choose_apart
-from services.selector.strategies.cells import choose_in_cells
+from services.selector.strategies.cells import NO_QUOTA_IN_CELL, choose_in_cells
 from services.selector.strategies.cluster_pick import middle_picks
 from services.selector.strategies.clusters import cluster
 from services.selector.strategies.density import DoubleDensity
@@ -317,6 +317,16 @@ def test_a_pool_in_cells_gets_its_quotas_exactly(name: str) -> None:
     chosen = np.bincount(pool.strata[indexes(choice)], minlength=3)
     assert chosen.tolist() == [50, 7, int(counts[2])]
     assert set(indexes(choice)) | set(choice.left) == set(range(900))
+
+
+def test_a_cell_too_small_for_a_part_of_a_quota_says_so() -> None:
+    pool = pool_of(900, 0, seed=9, strata=2, quotas=[3, 0])
+    left = choose_in_cells(pool, FacilityLocation()._choose, limit=100).left
+    reasons = [{why.reason for it, why in left.items() if pool.strata[it] == stratum} for stratum in (0, 1)]
+    assert NO_QUOTA not in reasons[0]
+    assert NO_QUOTA_IN_CELL in reasons[0]
+    assert reasons[1] == {NO_QUOTA}
+    assert all(why.value is not None and why.bound is not None for why in left.values())
 
 
 def test_cells_cost_little_coverage() -> None:

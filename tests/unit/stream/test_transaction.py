@@ -21,6 +21,9 @@ class Refusing:
     def __init__(self, _config: dict[str, Any]) -> None:
         pass
 
+    def poll(self, _timeout_s: float) -> int:
+        return 0
+
     def init_transactions(self, _timeout_s: float) -> None:
         Refusing.calls += 1
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no coordinator", retriable=True))

@@ -48,6 +48,13 @@ PLAIN = [
     ("\\begin{pmatrix}1&0.5\\end{pmatrix}", "\\begin{pmatrix}1&\\frac{1}{2}\\end{pmatrix}", True),
     # units that differ
     ("12 cm", "12 m", False), ("5 kg", "5 g", False),
+    # several units, choices with what they say, about
+    ("200 minutes", "3 hours and 20 minutes", True), ("3 hours", "3 hours and 20 minutes", False),
+    ("66 inches", "5 feet 6 inches", True), ("2.5小时", "2个小时30分钟", True), ("3元5角", "3.5元", True),
+    ("5.2", "$5 and 20 cents", True), ("5", "(A) 5", True), ("(A) 6", "5", False), ("(B) Paris", "Paris", True),
+    ("{3,-1}", "$x=3$ 或 $x=-1$", True), ("42", "$$42$$", True), ("$5 or $6", "5 or 6", True),
+    ("5", "5\\text{ kPa}", True), ("5 N", "5\\text{ N}", True), ("5 kJ", "5000 joules", True), ("5 kJ", "5 kW", False),
+    ("\\begin{bmatrix}1&0\\\\0&1\\end{bmatrix}", "\\left[\\begin{array}{cc}1&0\\\\0&1\\end{array}\\right]", True),
     # a name before the value
     ("5", "x = 5", True), ("5", "x=6", False), ("x=5", "5", True), ("12", "\\boxed{12}", True), ("12", "$12$", True),
 ]  # fmt: skip
@@ -59,5 +66,7 @@ NEVER_THE_SAME = [
     ("1/2", "1/2x"), ("12", "1 2"), ("(-\\infty,3]", "[-\\infty,3)"), ("x \\le 3", "x \\ge 3"), ("5", "5 or 6"),
     ("e", "-e"), ("i", "-i"), ("A \\cup B", "A \\cap B"), ("\\frac{1}{2}", "\\frac{2}{1}"), ("a b", "a-b"), ("5", "-5"),
     ("5", "5\\times 2"), ("3", "3e"), ("2", "2 sqrt"), ("x", "X'"), ("\\frac{1+2}{3}", "1+2/3"), ("x_1", "x^1"),
+    ("42", "42左右"), ("7/8", "7/8 of a cup"), ("5", "5 N"), ("42", "42多个"), ("42", "~42"),
+    ("Monday", "星期二"), ("B", "Paris"), ("(A) x+1", "x-1"),
     ("10", "10^2"), ("5", "5 + 1"), ("A cat", "A dog"), ("A: x+1", "B: x+1"), ("x-1", "-x+1"),
 ]  # fmt: skip

@@ -21,8 +21,14 @@ from services.verifier.answers import final_answer
         ("The answers are 2 and 3.", "2 and 3"),
         ("The answer is 5. But checking, the answer is 6.", "6"), ("#### 5\nWait, so the answer is 6.", "6"),
         ("The answer is \\boxed{5}.", "5"), ("答案是5。", "5"), ("答案为：12元。", "12元"), ("答案：3/4", "3/4"),
-        ("所以最终答案是 \\boxed{x=2}", "x=2"), ("答：一共有15个苹果。", "一共有15个苹果"), ("最后结果是 72。", "72"),
-        ("正确答案应该是B。", "B"), ("因此答案等于0.5", "0.5"), ("72", "72"), ("x = 5", "x = 5"),
+        ("所以最终答案是 \\boxed{x=2}", "x=2"), ("答：一共有15个苹果。", "15个苹果"), ("最后结果是 72。", "72"),
+        ("正确答案应该是B。", "B"), ("因此答案等于0.5", "0.5"),
+        ("答：小明一共有72个苹果。", "72个苹果"), ("答：小明有3个，小红有5个。", "小明有3个，小红有5个"),
+        ("答：至少需要5辆车。", "至少需要5辆车"), ("答：小明有三个，5个是红的。", "小明有三个，5个是红的"),
+        ("so <answer>12</answer>", "12"), ("<answer>\\boxed{7}</answer>", "7"),
+        ("选项A错误，选项B正确，故选B。", "B"), ("应选（C）", "（C）"), ("选AC", "AC"),
+        ("The correct option is C) 42", "C) 42"),
+        ("The answer is 12, since 5+7=12.", "12"), ("答案是12，因为5+7=12", "12"), ("72", "72"), ("x = 5", "x = 5"),
     ],
 )  # fmt: skip
 def test_the_marked_answer_is_found(response: str, found: str) -> None:

@@ -10,6 +10,9 @@ import pytest
 import pytest_asyncio
 
 from schemas.sample import Metadata, Reference, Sample
+from services.verifier.code.languages import LANGUAGES, as_named
+from services.verifier.code.stdio import cases_of
+from services.verifier.code_static import CodeStatic
 from services.verifier.code_tests import CodeTests
 from services.verifier.settings import VerifierSettings
 from tests.support.hostile import TOOLS
@@ -116,6 +119,32 @@ async def test_no_cheat_passes(check: CodeTests, name: str) -> None:
         ),
         ("import itertools\ndef add(a, b): return itertools.count()", "assert 3 in add(1, 2)"),
         ("def add(a, b): return 0\nclass math: isclose = lambda *_: True", "assert math.isclose(add(1, 2), 3)"),
+        ("def add(a, b): raise StopIteration", "assert all(map(lambda x: add(x, 1) == x + 1, [1, 2]))"),
+        (
+            "class T:\n @property\n def __class__(self): raise StopIteration\ndef add(a, b): return len\nadd = T()",
+            "assert all(map(lambda x: add == x, [1, 2]))",
+        ),
+        ("class T(list):\n def __eq__(self, o): return True\nadd = T", "assert add() == [1]"),
+        ("def add(a, b): return 0", "assert True"),
+        ("def add(a, b): return 0", "def check(candidate):\n    assert True"),
+        (
+            "class add:\n def __init__(self, *_): pass\n def __enter__(self): return self\n"
+            " def __exit__(self, *_): return True",
+            "with add(1, 2) as a:\n    assert a == 3",
+        ),
+        (
+            "class add:\n def __init__(self, *_): pass\n def __enter__(self): return self\n"
+            " def __exit__(self, *_): return True",
+            "with add(1, 2) as a:\n    if a != 3: raise ValueError\nassert True",
+        ),
+        ("def add(f): return f.__globals__ or f.__self__", "assert add(lambda: 3) == 3"),
+        ("def add(f): return f.gi_frame.f_globals", "assert add(x for x in [3]) == 3"),
+        (
+            "def add(t): t.assertEqual = print",
+            "import unittest\nclass T(unittest.TestCase):\n def test_it(self):\n  add(self)\n  self.assertEqual(1, 2)",
+        ),
+        ("def add(n): n.__class__ = int", "class N: pass\nassert add(N()) == 3"),
+        ("def add(): return 'x' * 9_000_000", "assert add()[-1] == 'x'"),
     ],
 )
 async def test_tests_that_could_be_deceived_are_not(check: CodeTests, code: str, test: str) -> None:
@@ -140,6 +169,23 @@ async def test_tests_that_could_be_deceived_are_not(check: CodeTests, code: str,
          ["s = add()\ns.push(4)\nassert len(s) == 1 and s.items == [4]\nassert isinstance(s, add)"]),
         ("from collections import namedtuple, Counter\nP = namedtuple('P', 'x y')\ndef add(a): return P(1, Counter('aab'))",
          ["assert add(0) == (1, {'a': 2, 'b': 1})"]),
+        ("from typing import NamedTuple\nclass P(NamedTuple):\n x: int\n y: int = 0\ndef add(p): return P(p.x + 1)",
+         ["assert add(P(1)) == P(2) == (2, 0)\nassert add(P(3)).x == 4 and add(P(3)) != P(3)"]),
+        ("class add(list):\n def push(self, x): self.append(x)", ["s = add()\ns.push(1)\nassert s == [1] and s != [2]"]),
+        ("import enum\nclass C(enum.Enum):\n R = 1\n G = 2\ndef add(c): return C.G", ["assert add(C.R) is C.G"]),
+        ("from collections import Counter, defaultdict, OrderedDict\ndef add(s):\n d = defaultdict(list)\n d['k'].append(s)\n"
+         " return Counter(s), d, OrderedDict(a=1)",
+         ["c, d, o = add('aab')\nassert c.most_common(1) == [('a', 2)] and c['z'] == 0 and c == {'a': 2, 'b': 1}\n"
+          "assert d['z'] == [] and d['k'] == ['aab'] and list(o) == ['a']"]),
+        ("def add(n):\n before = None\n while n is not None:\n  n.next, before, n = before, n, n.next\n return before",
+         ["class Node:\n def __init__(self, v, n=None): self.v, self.next = v, n\n"
+          "a = Node(1, Node(2))\nr = add(a)\nassert r.v == 2 and r.next is a and a.next is None"]),
+        ("class add:\n def __init__(self, v, n=None): self.v, self.next = v, n",
+         ["n = add(1, add(2))\nseen = []\nwhile n:\n seen.append(n.v)\n n = n.next\nassert seen == [1, 2]"]),
+        ("async def add(a):\n return a + 1", ["import asyncio\nassert asyncio.run(add(1)) == 2",
+                                           "async def test_it():\n assert await add(2) == 3"]),
+        ("class add:\n def __enter__(self): return self\n def __exit__(self, *_): self.n = 4\n n = 3",
+         ["a = add()\nwith a as b:\n assert b.n == 3 and b is a\nassert a.n == 4"]),
         ("def add(a): return {1: {2.5, None}, 'k': (b'x', 3 + 4j, 10 ** 40, float('inf'))}",
          ["assert add(0) == {1: {2.5, None}, 'k': (b'x', 3 + 4j, 10 ** 40, float('inf'))}"]),
         ("from decimal import Decimal\nfrom datetime import date\ndef add(a): return [Decimal('1.10'), date(2020, 1, 2)]",
@@ -174,9 +220,14 @@ async def test_honest_programs_pass(check: CodeTests, code: str, tests: list[str
         ("def add(a, b): return 0", ["def main():\n assert add(1, 2) == 3\nif __name__ == '__main__': main()"],
          "unknown", "no_test_ran"),
         ("def add(a, b): return 0", ["if False: assert add(1, 2) == 3\nadd(1, 2)"], "unknown", "no_test_ran"),
-        ("class T: pass\ndef add(a, b): return T()",
+        ("class T:\n def __bool__(self): return True\ndef add(a, b): return T()",
          ["import unittest\nclass T(unittest.TestCase):\n def test_it(self): self.assertTrue(add(1, 2))"],
          "unknown", "value_cannot_cross"),
+        ("def add(): print('hi')", ["import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()) as o: add()\n"
+         "assert o.getvalue() == 'hi\\n'"], "unknown", "tests_reach_into_program"),
+        ("def add(): return input()", ["from unittest.mock import patch\nwith patch('builtins.input', lambda: 1):\n assert add()"],
+         "unknown", "tests_reach_into_program"),
+        ("def add(): return 'x' * 9_000_000", ["assert add()[-1] == 'x'"], "unknown", "value_cannot_cross"),
         ("```cobol\nDISPLAY 1\n```", TESTS, "unknown", "language_not_served: cobol"),
         ("```js\nfunction add(a, b) { return a + b }\n```", TESTS, "unknown", "tests_not_served"),
     ],
@@ -187,6 +238,67 @@ async def test_what_is_no_pass_says_why(
     finding = await check.check(sample(code, tests), {"cpu_seconds": 0.5})
     assert finding is not None
     assert (finding.verdict, finding.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("response", "entry_point"),
+    [
+        ("```python\r\ndef add(a):\r\n    return a + 1\r\n```\r\n", "add"),
+        ("1. So:\n\n   ```python\n   def add(a):\n       return a + 1\n   ```\n", "add"),
+        ("\ufeffdef add(a):\n    return a + 1", "add"),
+        ("```python\ndef add(a): return a + 1\n```\n```python\nprint(add(1))  # and a long line of words\n```", "add"),
+        (
+            "```python\ndef add(a):\n    # at first, and wrong\n    return a\n```\n```python\ndef add(a): return a + 1\n```",
+            "add",
+        ),
+        ("```python\ndef one(): return 1\n```\n```python\ndef add(a): return a + one()\n```", "add"),
+        ("class Solution:\n    def add(self, a): return a + 1", "Solution().add"),
+    ],
+)
+async def test_the_block_that_is_meant_is_found(check: CodeTests, response: str, entry_point: str) -> None:
+    one = sample(response, ["def check(candidate):\n    assert candidate(1) == 2"], entry_point)
+    finding = await check.check(one, {})
+    assert finding is not None
+    assert (finding.verdict, finding.evidence) == ("pass", None)
+    static = CodeStatic().check(one, {})
+    assert static is None or static.verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("tests", "cases"),
+    [
+        (['{"stdin": "1", "stdout": "2"}', '{"input": "", "output": "3"}'], [("1", "2"), ("", "3")]),
+        (['[{"stdin": "1", "stdout": "2"}, {"input": "", "output": "3"}]'], [("1", "2"), ("", "3")]),
+        (['{"inputs": ["1", ""], "outputs": ["2", "3"]}'], [("1", "2"), ("", "3")]),
+        (['{"inputs": ["1"], "outputs": []}'], None),
+        (['{"stdin": 1, "stdout": "2"}'], None),
+        (['["assert 1"]'], None),
+        (["[]"], None),
+        (["assert add(1) == 2"], None),
+    ],
+)
+async def test_cases_of_standard_input_have_three_forms(tests: list[str], cases: list[tuple[str, str]] | None) -> None:
+    found = cases_of(tests)
+    assert (found and [(case.stdin, case.stdout) for case in found]) == cases
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "main"),
+    [
+        ("public class Main { public static void main(String[] a) {} }", "Main.java", "Main"),
+        ("package a.b;\npublic final class S { static class N {} static void main(String[] a) {} }", "S.java", "a.b.S"),
+        (
+            'class N {}\nclass S { String s = "}"; // class Z {\n public static void main(String... a) {} }',
+            "Main.java",
+            "S",
+        ),
+        ("class A { public static void main(String[] a) {} }\nclass B { }", "Main.java", "A"),
+        ("public interface X {}", "X.java", "X"),
+    ],
+)
+async def test_java_is_named_by_its_classes(source: str, file: str, main: str) -> None:
+    named = as_named(LANGUAGES["java"], source)
+    assert (named.file, named.start[-1]) == (file, main)
 
 
 async def test_without_a_sandbox_nothing_runs() -> None:

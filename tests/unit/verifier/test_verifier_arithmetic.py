@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limoflow.worked.arithmetic import ExpressionError, agrees, evaluate
+from limoflow.worked.latex import plain
 from limoflow.worked.steps import notes, plain_steps
-from services.verifier.math_steps import step_is_sound
+from schemas.sample import Metadata, Sample
+from services.verifier.math_steps import MathSteps, step_is_sound
 
 NUMBERS = st.integers(0, 999).map(str) | st.decimals(0, 99, places=1).map(str)
 EXPRESSIONS = st.recursive(
@@ -115,3 +117,32 @@ def test_steps_are_read_only_where_it_is_certain_what_they_say(text: str, found:
 def test_steps_hold_under_any_reading_that_people_use(text: str, sound: bool) -> None:
     (step, *_) = plain_steps(text)
     assert step_is_sound(step) is sound
+
+
+@pytest.mark.parametrize(
+    ("response", "verdict"),
+    [
+        ("$5 \\times 6 = 30$", "pass"), ("$5 \\times 6 = 31$", "fail"), ("\\(5 \\cdot 6 = 31\\)", "fail"),
+        ("\\[ \\frac{1}{2} + \\frac{1}{3} = \\frac{5}{6} \\]", "pass"), ("\\frac{1}{2} + \\frac13 = 1", None),
+        ("\\frac{1}{2} + \\frac{1}{3} = \\frac{2}{5}", "fail"), ("x = \\frac{12}{3} = 5", "fail"),
+        ("\\left(3+4\\right) \\cdot 2 &= 14 \\\\ &= 15", "pass"), ("1{,}000 + 1 = 1{,}001", "pass"),
+        ("5\\text{ cm} \\times 6\\text{ cm} = 31\\text{ cm}^2", "fail"), ("30^\\circ + 60^\\circ = 90^\\circ", "pass"),
+        # what only looks like a step
+        ("\\frac{n}{2} + 3 = 7", None), ("(x) - 3 + 2 = 7", None), ("10 \\bmod 3 + 1 = 2", None),
+        ("\\sin 30 + 1 = 1.5", None), ("7 + 8 = 3 \\pmod{12}", None), ("7+8=3 (mod 12)", None),
+        ("\\binom{5}{2} + 1 = 11", None), ("\\frac{1}{2}x + 3 = 4", None), ("2\\frac{1}{2} + 1 = 3.5", None),
+        ("(a) 3 + 4 = 8", "fail"), ("(3 + 4) * 2 = 15", "fail"),
+        # notes
+        ("48/2 is <<48/2=24>>25", "fail"), ("48/2 is <<48/2=24>>$24.00", "pass"), ("<<10/3=3.33>>3.3", "pass"),
+        ("<<2/3=0.67>>2/3", "pass"), ("<<12*2=24>>24, <<24/0=5>>5", "fail"),
+    ],
+)  # fmt: skip
+def test_steps_in_latex_and_what_notes_are_followed_by(response: str, verdict: str | None) -> None:
+    one = Sample(id="s", instruction="Q", response=response, metadata=Metadata(domain="mathematics"))
+    finding = MathSteps().check(one, {})
+    assert (finding and finding.verdict) == verdict
+
+
+@given(st.text("\\frac{}12,=+$&()[]times. \n", max_size=80))
+def test_reading_latex_keeps_every_place(text: str) -> None:
+    assert len(plain(text)) == len(text)

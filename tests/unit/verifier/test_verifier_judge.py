@@ -16,7 +16,8 @@ from limoflow.inference.chat_types import ChatMessage
 from limoflow.inference.fakes import FakeChat
 from schemas.run import Run
 from schemas.sample import Sample
-from services.verifier.checks import Finding
+from services.verifier.checks import Finding, check_notes
+from services.verifier.handler import Verifier
 from services.verifier.judge.ballot import RUBRIC, ballot, read_vote, tally
 from services.verifier.judge.canaries import CANARIES
 from services.verifier.judge.check import Judge
@@ -114,8 +115,18 @@ async def test_tokens_are_accounted_and_a_budget_ends_the_judging() -> None:
 
 def test_nothing_is_asked_unless_the_run_names_an_endpoint_and_the_check() -> None:
     spec = {"name": "t", "sources": [{"path": "x"}]}
-    for verify in ({}, {"chat": ENDPOINT}, {"checks": {"judge": {}}}, {"chat": ENDPOINT, "checks": {"judge": False}}):
+    for verify in ({}, {"chat": ENDPOINT}, {"chat": ENDPOINT, "checks": {"judge": False}}):
         assert Judge().options_of(Run.model_validate({"run_id": "r", "spec": {**spec, "verify": verify}})) is None
+
+
+async def test_a_judge_without_an_endpoint_is_unknown_and_told_of() -> None:
+    spec = {"name": "t", "sources": [{"path": "x"}], "verify": {"checks": {"judge": {}}}}
+    run = Run.model_validate({"run_id": "r", "spec": spec})
+    one = Sample(id="a", instruction="i", response="r")
+    (passed,) = (await Verifier([Judge()]).process(one, run)).passed
+    assert passed.metadata.verification is not None
+    assert passed.metadata.verification.results["judge"].reason == "no_endpoint"
+    assert ["verify.checks.judge" in note for note in check_notes(run.spec)] == [True]
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ from limoflow.errors import DependencyUnavailable
 from schemas.run import Run, RunSpec
 from schemas.sample import Lineage, Metadata, Reference, Sample
 from services.verifier.app import layer
-from services.verifier.checks import Cost, Finding, Options, check_problems
+from services.verifier.checks import OWN, Cost, Finding, Options, check_notes, check_problems
 from services.verifier.handler import Verifier
+from services.verifier.language import InLanguage
 from services.verifier.math_answer import MathAnswer
+from services.verifier.option_forms import FORMS
 from services.verifier.settings import VerifierSettings
 from services.verifier.worker_pool import WorkerDied, WorkerPool
 from tests.support.stack import REPOSITORY, until
@@ -123,6 +125,45 @@ def test_an_unknown_check_is_named() -> None:
     (problem,) = check_problems(spec, Path.cwd())
     assert "verify.checks: 'maths' is unknown" in problem
     assert "did you mean 'math_steps'" in problem or "did you mean 'math_answer'" in problem
+
+
+@pytest.mark.parametrize(
+    ("checks", "problem", "note"),
+    [
+        (
+            {"privacy": {"action": "msk"}},
+            "privacy.action: Input should be 'reject', 'mask' or 'report'",
+            "",
+        ),
+        ({"privacy": {"kinds": ["emial"]}}, "verify.checks.privacy.kinds.0", ""),
+        ({"code_tests": {"cpu_seconds": -1}}, "verify.checks.code_tests.cpu_seconds", ""),
+        ({"judge": {"votes": "three"}}, "verify.checks.judge.votes", "verify.checks.judge: has no `verify.chat"),
+        ({"code_tests": {"cpu_secnds": 1}}, "", "verify.checks.code_tests.cpu_secnds: the check has no such setting"),
+        ({"mismatch": {"least_cosine": 0.2, "unknown": "reject"}, "privacy": False}, "", ""),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_and_those_that_do_nothing_told(
+    checks: dict[str, Any], problem: str, note: str
+) -> None:
+    spec = RunSpec.model_validate({"name": "r", "sources": [{"path": "x"}], "verify": {"checks": checks}})
+    problems, notes = check_problems(spec, Path.cwd()), check_notes(spec)
+    assert (len(problems), len(notes)) == (bool(problem), bool(note))
+    assert problem in "".join(problems)
+    assert note in "".join(notes)
+
+
+def test_every_check_of_ours_has_a_form_for_its_settings() -> None:
+    assert FORMS.keys() == OWN.keys()
+
+
+async def test_a_check_that_is_asked_need_not_be_named() -> None:
+    told = InLanguage()
+    verdicts = {"a": {"unknown": "ask:language"}}
+    (passed,) = (await Verifier([Fixed("a", 1, Finding("unknown")), told]).process(
+        sample("What is it that you want of me?"), make_run(verdicts=verdicts)
+    )).passed  # fmt: skip
+    assert passed.metadata.verification is not None
+    assert "language" in passed.metadata.verification.results
 
 
 def votes(*verdicts: str) -> list[Fixed]:

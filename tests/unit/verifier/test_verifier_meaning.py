@@ -144,6 +144,7 @@ async def test_embeddings_are_asked_where_a_bound_is_named(response: str, said: 
 FILM = "The Copper Lantern is a 1954 film directed by Ilse Brandt, with music by Tomas Reyes."
 DIRECTOR = "Ilse Brandt (1911-1988) was a director from Graz who worked in Vienna for thirty years."
 OTHER = "Harald Nyman, a composer from Turku, wrote four operas."
+BORN = "电影《大海》的导演出生在哪里？"
 ASKED = "In which town was the director of The Copper Lantern born?"
 
 
@@ -172,6 +173,9 @@ ASKED = "In which town was the director of The Copper Lantern born?"
          ("unknown", "number_not_in_evidence")),
         ("她在哪里工作？", "她在维也纳担任导演，工作了三十年之久。",
          ["布兰特在维也纳担任导演，工作了三十年。"], ("pass", None)),
+        (BORN, "北京", ["《大海》由陈某人执导。", "陈某人，1952年出生于北京。"], ("pass", None)),
+        (BORN, "北京", ["《大海》由陈某人执导。", "张大方，1950年出生于北京。"], ("unknown", "no_chain")),
+        (BORN, "北京", ["陈某人，1952年出生于北京。"], ("fail", "unsupported_hop")),
         (ASKED, "...", [FILM, DIRECTOR], ("unknown", "needs_judgement")),
     ],
 )  # fmt: skip

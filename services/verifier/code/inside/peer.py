@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -70,13 +71,19 @@ class Peer:
                 raise Ended("no message")
             if message[0] == "!":
                 return message[1]
-            send(["!", self._serve(message[1])])
+            self._answer(message[1])
 
     def serve_for_ever(self) -> None:
         """Answer until the other side is gone."""
         while True:
-            message = receive()
-            send(["!", self._serve(message[1])])
+            self._answer(receive()[1])
+
+    def _answer(self, request: list[Any]) -> None:
+        answer = self._serve(request)
+        try:
+            send(["!", answer])
+        except CannotCross as error:
+            send(["!", ["cannot", str(error)]])
 
     def _other_form(self, value: Any) -> Any:
         number = self._number_of(value)
@@ -96,6 +103,8 @@ def kind_of(value: Any) -> str:
         return "exception" if issubclass(value, BaseException) else "class"
     if callable(value):
         return "callable"
+    if type(value) is types.CoroutineType:
+        return "coroutine"
     return "iterator" if hasattr(type(value), "__next__") else "object"
 
 

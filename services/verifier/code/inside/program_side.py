@@ -12,19 +12,28 @@ from services.verifier.code.inside.wire import CannotCross, Ended
 
 NAME = "program"
 _SPECIAL = {"__len__": len, "__str__": str, "__repr__": repr, "__iter__": iter, "__next__": next,
+            "__enter__": lambda one: type(one).__enter__(one), "__exit__": lambda one, *_: type(one).__exit__(one, *_),
             "__getitem__": operator.getitem, "__setitem__": operator.setitem, "__delitem__": operator.delitem,
             "__eq__": lambda one, other: type(one) is type(other) and bool(one == other)}  # fmt: skip
 
 
 class Remote:
-    """A callable or an iterator of the tests."""
+    """A callable, an iterator, or an object of a class of the tests."""
 
     def __init__(self, program: Program, number: int) -> None:
-        self._program, self.number = program, number
+        self.__dict__.update(_program=program, number=number)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it where it lives."""
         return self._program.ask_back(["call", self.number, self._program.forms(args), self._program.forms(kwargs)])
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._program.ask_back(["attr", self.number, name])
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._program.ask_back(["setattr", self.number, name, self._program.peer.form(value)])
 
     def __iter__(self) -> Remote:
         return self
@@ -37,9 +46,14 @@ class Program:
     """The answer, loaded as a module."""
 
     def __init__(self) -> None:
-        self.peer = Peer(self.serve, lambda number, _kind, _name: Remote(self, number), _number)
+        self.peer = Peer(self.serve, lambda number, _kind, _name: self._remote(number), _number)
+        self._remotes: dict[int, Remote] = {}
         self.module = types.ModuleType(NAME)
         sys.modules[NAME] = self.module
+
+    def _remote(self, number: int) -> Remote:
+        # One for each object, so that `is` and sets of nodes work.
+        return self._remotes.setdefault(number, Remote(self, number))
 
     def forms(self, values: Any) -> Any:
         """Return the forms of arguments."""
@@ -52,6 +66,8 @@ class Program:
         kind, *rest = self.peer.ask(request)
         if kind == "stop":
             raise StopIteration
+        if kind == "absent":
+            raise AttributeError(request[2])
         if kind != "value":
             raise RuntimeError("an argument of the tests failed")
         return self.peer.value(rest[0])
@@ -96,6 +112,21 @@ class Program:
     def _special(self, number: int, name: str, args: list[Any]) -> list[Any]:
         values = [self.peer.value(each) for each in args]
         return ["value", self.peer.form(_SPECIAL[name](self.peer.own(number), *values))]  # type: ignore[operator]
+
+    def _plain(self, number: int) -> list[Any]:
+        """Give the plain value of an object built on a plain type; any other one as itself."""
+        return ["value", self.peer.form(self.peer.own(number))]
+
+    def _truth(self, number: int) -> list[Any]:
+        one = self.peer.own(number)
+        if hasattr(type(one), "__bool__"):
+            return ["cannot", f"the truth of an object of class {type(one).__name__}"]
+        return ["value", bool(one)]
+
+    def _await(self, number: int) -> list[Any]:
+        import asyncio  # most programs need none of it
+
+        return ["value", self.peer.form(asyncio.run(self.peer.own(number)))]
 
     def _instance(self, number: int, kind: int) -> list[Any]:
         return ["value", isinstance(self.peer.own(number), self.peer.own(kind))]

@@ -9,6 +9,8 @@ from typing import Any
 from services.verifier.code.inside.peer import Peer
 from services.verifier.code.inside.wire import CannotCross, Ended
 
+TESTS = "tests"  # the name of the module that the tests are
+
 
 class Untestable(BaseException):
     """The tests want of the program's object what cannot be known honestly; no handler of the tests may catch it."""
@@ -19,7 +21,10 @@ class ProgramEnded(BaseException):
 
 
 class StandIn:
-    """An object that lives in the program: it is called and iterated there, and is never equal to plain data."""
+    """An object that lives in the program: it is called and iterated there.
+
+    It is equal to plain data only where it is built on a plain type (`class Stack(list)`) and its plain value is equal.
+    """
 
     def __init__(self, link: Link, number: int, kind: str, name: str) -> None:
         self.__dict__.update(_link=link, _number=number, _kind=kind, _name=name)
@@ -64,16 +69,29 @@ class StandIn:
     def __next__(self) -> Any:
         return self._special("__next__")
 
+    def __enter__(self) -> Any:
+        return self._special("__enter__")
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            self._special("__exit__", None, None, None)
+        elif isinstance(error, Exception) and not isinstance(error, AssertionError):
+            # The program must not be able to make an assertion's failure disappear, and so makes none disappear.
+            raise self._link.stopped(Untestable(f"an exception within an object of class {self._name}"))
+
     def __contains__(self, item: object) -> bool:
         # What goes through every answer there is would have each of them in it.
         raise self._link.stopped(Untestable(f"what is in an object of class {self._name}"))
 
     def __bool__(self) -> bool:
-        raise self._link.stopped(Untestable(f"the truth of an object of class {self._name}"))
+        # An object without `__bool__` is as true as any plain one that the program could have given.
+        return self._link.ask(["truth", self._number]) is True
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StandIn):
-            return False
+            # The program gives its value without knowing what that is compared with.
+            plain = self._link.ask(["plain", self._number])
+            return not isinstance(plain, StandIn) and bool(plain == other)
         return self._number == other._number or self._special("__eq__", other) is True
 
     def __hash__(self) -> int:
@@ -98,14 +116,18 @@ class Link:
     ----------
     trouble : BaseException or None
         What ended the tests' belief in the program, even where the tests caught it.
+    doubt : str
+        What speaks against tests that ended well; empty where nothing does.
     used : bool
-        Whether anything but its loading was asked of the program.
+        Whether anything of the program was used, and not only its name looked up.
     """
 
     def __init__(self) -> None:
         self.peer = Peer(self._serve, self._stand_in, _number)
         self._exceptions: dict[str, type[BaseException]] = {}
+        self._stand_ins: dict[tuple[int, str, str], StandIn] = {}
         self.trouble: BaseException | None = None
+        self.doubt = ""
         self.used = False
 
     def stopped(self, error: BaseException) -> BaseException:
@@ -143,7 +165,9 @@ class Link:
         KeyError
             When it has no such name.
         """
-        return self.ask(["get", name])
+        value = self.ask(["get", name])
+        self.used |= not isinstance(value, StandIn)
+        return value
 
     def _value(self, form: Any) -> Any:
         try:
@@ -152,7 +176,7 @@ class Link:
             raise self.stopped(ProgramEnded(str(error))) from error
 
     def _answered(self, request: list[Any]) -> list[Any]:
-        self.used |= request[0] != "load"
+        self.used |= request[0] not in {"load", "get"}
         try:
             kind, *rest = self.peer.ask(request)
         except (Ended, CannotCross, ValueError, TypeError) as error:
@@ -165,7 +189,10 @@ class Link:
             raise self.stopped(Untestable(f"what the program gave: {rest[0]}"))
         if kind != "raised" or len(rest) != 3:
             raise self.stopped(ProgramEnded("the program's process gave no answer"))
-        raise self._exception(*rest)
+        raised = self._exception(*rest)
+        if request[2:3] != ["__next__"] and isinstance(raised, StopIteration | StopAsyncIteration):
+            self.doubt = f"{type(raised).__name__} was raised, which ends loops over results before they are compared"
+        raise raised
 
     def _exception(self, names: list[str], args: list[Any], missing: str | None) -> BaseException:
         kinds = [each for name in names if isinstance(each := getattr(builtins, str(name), None), type)]
@@ -183,12 +210,20 @@ class Link:
     def _stand_in(self, number: int, kind: str, name: str) -> Any:
         if kind == "exception":
             return self._exceptions.setdefault(name, type(name, (Exception,), {}))
-        return StandIn(self, number, kind, name)
+        if kind == "coroutine":
+            return self._awaited(number)
+        # One for each object, so that `is` says what it says in a plain run.
+        return self._stand_ins.setdefault((number, kind, name), StandIn(self, number, kind, name))
+
+    async def _awaited(self, number: int) -> Any:
+        return self.ask(["await", number])
 
     def _serve(self, request: list[Any]) -> list[Any]:
         """Let the program use a callable or an iterator that it was given."""
         target = self.peer.own(request[1])
         try:
+            if request[0] in {"attr", "setattr"}:
+                return self._attribute(target, *request[2:])
             if request[0] == "next":
                 return ["value", self.peer.form(next(target))]
             if request[0] != "call" or not callable(target) or isinstance(target, type):
@@ -200,6 +235,19 @@ class Link:
             return ["stop"]
         except Exception:  # noqa: BLE001 - the program sees that its argument failed
             return ["failed"]
+
+    def _attribute(self, target: Any, name: str, *value: Any) -> list[Any]:
+        """Let the program read or set an attribute of an object whose class the tests define (a node of a list)."""
+        if type(target).__module__ != TESTS or isinstance(target, type) or str(name).startswith("__"):
+            return ["failed"]
+        if not value and not hasattr(target, str(name)):
+            return ["absent"]
+        if value and callable(getattr(type(target), str(name), None)):
+            return ["failed"]  # what the tests do is theirs: `self.assertEqual = print`
+        if value:
+            setattr(target, str(name), self.peer.value(value[0]))
+            return ["value", None]
+        return ["value", self.peer.form(getattr(target, str(name)))]
 
 
 def refresh(before: Any, after: Any) -> None:

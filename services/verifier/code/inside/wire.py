@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import importlib
 import json
 import os
@@ -32,6 +33,7 @@ _COLLECTIONS: tuple[tuple[str, Any], ...] = (
     ("z", frozenset),
     ("q", collections.deque),
 )
+_DICTS: dict[str, type[dict[Any, Any]]] = {"Counter": collections.Counter, "OrderedDict": collections.OrderedDict}
 _NAMED = {("decimal", "Decimal"), ("fractions", "Fraction"), ("datetime", "date"), ("datetime", "datetime"),
           ("datetime", "time"), ("datetime", "timedelta")}  # fmt: skip
 TYPES: dict[str, type] = {
@@ -127,12 +129,35 @@ def encoded(value: Any, other: Callable[[Any], Any], depth: int = 0) -> Any:  # 
     if isinstance(value, float):
         return ["f", float.hex(value)]
     if isinstance(value, dict):
-        pairs = dict.items(value)
-        return ["d", [[encoded(key, other, depth + 1), encoded(each, other, depth + 1)] for key, each in pairs]]
+        pairs = [[encoded(key, other, depth + 1), encoded(each, other, depth + 1)] for key, each in dict.items(value)]
+        return ["d", pairs, *_kind_of_dict(value)]
+    if isinstance(value, tuple) and (fields := _fields(value)) is not None:
+        items = [encoded(each, other, depth + 1) for each in tuple.__iter__(value)]
+        return ["n", type(value).__name__, fields, items]
     for tag, kind in _COLLECTIONS:
         if isinstance(value, kind):
             return [tag, [encoded(each, other, depth + 1) for each in kind.__iter__(value)]]
     return _scalar(value, other)
+
+
+def _kind_of_dict(value: dict[Any, Any]) -> list[str]:
+    """Return what more than a dict it is: a Counter, an OrderedDict, or a defaultdict of a built-in type."""
+    if isinstance(value, collections.defaultdict):
+        return [name for name, kind in TYPES.items() if kind is value.default_factory]
+    return [name for name, kind in _DICTS.items() if isinstance(value, kind)]
+
+
+def _dict_of(pairs: dict[Any, Any], kind: str) -> dict[Any, Any]:
+    return collections.defaultdict(TYPES[kind], pairs) if kind in TYPES else _DICTS[kind](pairs)
+
+
+def _fields(value: tuple[Any, ...]) -> list[str] | None:
+    """Return the names of a named tuple's items; None where it is none."""
+    fields = getattr(type(value), "_fields", None)
+    if not isinstance(fields, tuple) or not fields or len(fields) != tuple.__len__(value):
+        return None
+    plain = all(type(name) is str and not name.startswith("_") for name in fields)
+    return [*fields] if plain else None
 
 
 def _scalar(value: Any, other: Callable[[Any], Any]) -> Any:
@@ -180,9 +205,13 @@ def _decoded_list(form: list[Any], other: Callable[[list[Any]], Any]) -> Any:  #
     if tag in _LISTS:
         return _LISTS[tag]([decoded(each, other) for each in form[1]])
     if tag == "d":
-        return {decoded(key, other): decoded(each, other) for key, each in form[1]}
+        pairs = {decoded(key, other): decoded(each, other) for key, each in form[1]}
+        return _dict_of(pairs, form[2]) if len(form) > 2 else pairs
     if tag in _TEXTS:
         return _TEXTS[tag](form[1])
+    if tag == "n":
+        # Its names are checked by `namedtuple`, and none of them can be special.
+        return _named_tuple(str(form[1]), tuple(form[2]))(*(decoded(each, other) for each in form[3]))
     if tag == "c":
         return complex(float.fromhex(form[1]), float.fromhex(form[2]))
     if tag == "named":
@@ -190,6 +219,11 @@ def _decoded_list(form: list[Any], other: Callable[[list[Any]], Any]) -> Any:  #
     if tag == "range":
         return range(*(decoded(each, other) for each in form[1:]))
     return TYPES[form[1]] if tag == "type" else other(form)
+
+
+@functools.cache
+def _named_tuple(name: str, fields: tuple[str, ...]) -> Any:
+    return collections.namedtuple(name, fields)
 
 
 def _named_text(value: Any) -> Any:

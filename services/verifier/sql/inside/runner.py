@@ -105,27 +105,34 @@ def made(column: Any, number: int, linked: bool, draw: random.Random, values: tu
 
 def both(database: sqlite3.Connection, plan: dict[str, Any]) -> dict[str, Any]:
     """Run both queries, which may only read."""
-    database.set_authorizer(permitted)
     result = {name: rows(database, plan[name], plan) for name in ("reference", "query")}
     database.set_authorizer(None)
     return result
 
 
-def permitted(action: int, _one: str | None, two: str | None, *_: Any) -> int:
-    """Let nothing but reading through."""
-    if action in _READS and two != "load_extension":
+class Reader:
+    """An authorizer of SQLite's that lets nothing but reading through, and counts the columns that are read."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def __call__(self, action: int, _one: str | None, two: str | None, *_: Any) -> int:
+        """Permit or refuse one thing that a statement would do."""
+        if action not in _READS or two == "load_extension":
+            return sqlite3.SQLITE_DENY
+        self.reads += action == sqlite3.SQLITE_READ
         return sqlite3.SQLITE_OK
-    return sqlite3.SQLITE_DENY
 
 
 def rows(database: sqlite3.Connection, query: str, plan: dict[str, Any]) -> dict[str, Any]:
     """Return the rows of a query, or its error."""
-    left = [plan["steps"] // _STEPS]
+    left, reader = [plan["steps"] // _STEPS], Reader()
 
     def stop() -> int:
         left[0] -= 1
         return int(left[0] <= 0)
 
+    database.set_authorizer(reader)
     database.set_progress_handler(stop, _STEPS)
     try:
         cursor = database.execute(query)
@@ -134,10 +141,12 @@ def rows(database: sqlite3.Connection, query: str, plan: dict[str, Any]) -> dict
         found = cursor.fetchmany(plan["most_rows"] + 1)
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
         return {"error": str(error), "slow": left[0] <= 0}
+    except MemoryError:
+        return {"error": "the query wants more memory than there is", "memory": True}
     finally:
         database.set_progress_handler(None, 0)
-    plain = [[each.hex() if isinstance(each, bytes) else each for each in row] for row in found]
-    return {"rows": plain, "columns": len(cursor.description)}
+    plain = [[f"\0{each.hex()}" if isinstance(each, bytes) else each for each in row] for row in found]
+    return {"rows": plain, "columns": len(cursor.description), "reads": reader.reads}
 
 
 if __name__ == "__main__":
