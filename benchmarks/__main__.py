@@ -23,7 +23,6 @@ NAMES = (
     "selector_memory",
     "strategies",
     "stream",
-    "scale",
     "end_to_end",
 )
 FOLDER = Path(__file__).parent
