@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export UV_LINK_MODE ?= hardlink
 export LIMOFLOW_TRITON_VENV ?= $(CURDIR)/.venv-triton
 
-# Tests that start brokers and model servers run one after another: they would starve each other on two cores.
+# Tests that start brokers and model servers go two files at a time: more would starve each other on two cores.
 WITH_SERVERS := tests/contract tests/integration tests/pipeline/test_whole_stack.py tests/chaos
 QUICK := tests $(addprefix --ignore=,$(WITH_SERVERS))
 
@@ -75,7 +75,7 @@ imports: venv
 unit-tests: venv venv-triton
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest $(QUICK) --cov --cov-report= --cov-fail-under=0 -n 2
-	$(BIN)/python -m pytest $(WITH_SERVERS) --cov --cov-append --cov-report=term -p no:xdist
+	$(BIN)/python -m pytest $(WITH_SERVERS) --cov --cov-append --cov-report=term -n 2 --dist loadfile
 
 test-chaos: venv venv-triton ## three seeds of the chaos test, 5,000 samples each
 	LIMOFLOW_CHAOS_SEEDS=1,2,3 LIMOFLOW_CHAOS_ROWS=5000 $(BIN)/python -m pytest tests/chaos -m chaos -p no:xdist --timeout=3000
