@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(".limoflow/demo"), help="where everything goes")
-    parser.add_argument("--rows", type=int, default=5500, help="rows of the lake (at least 600)")
+    parser.add_argument("--rows", type=int, default=5400, help="rows of the lake (at least 600)")
     parser.add_argument("--local", action="store_true", help="no Kafka and no Triton, one process")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings of the RunSpec")
     chosen = parser.parse_args(arguments)

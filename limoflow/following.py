@@ -13,7 +13,7 @@ from limoflow.stream.types import Offsets, Transport
 from schemas.run import Run
 from schemas.topics import RAW
 
-_POLL_S = 2.0  # each look asks the broker a dozen questions
+_POLL_S = 1.0
 _PATIENCE_S = 120.0
 
 

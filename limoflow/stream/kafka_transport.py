@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     OFFSET_END,
     Consumer,
     KafkaError,
@@ -189,7 +188,8 @@ class KafkaLogReader:
             for number, end in self._offsets.ends(topic).items():
                 if end > starts[number]:
                     ends[topic, number] = end
-                    begins.append(TopicPartition(topic, number, OFFSET_BEGINNING if since_ms is None else since_ms))
+                    # A number and not OFFSET_BEGINNING, which librdkafka asks for half a second later.
+                    begins.append(TopicPartition(topic, number, starts[number] if since_ms is None else since_ms))
         if since_ms is not None and begins:
             begins = [
                 begin for begin in consumer.offsets_for_times(begins, timeout=timeout) if begin.offset != OFFSET_END
