@@ -41,6 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with ApiServer(tmp_path_factory.mktemp("api") / "state", *free_ports()) as running:
         running.kubectl("apply", "--server-side", "-f", str(CRDS))
         running.kubectl("create", "namespace", "limoflow")
+        running.kubectl("label", "namespace", "limoflow", "pod-security.kubernetes.io/warn=restricted")
         yield running
 
 
@@ -48,7 +49,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 def test_the_api_server_takes_it_without_a_warning(server: ApiServer, name: str):
     # Warnings are how it says that pods would violate the namespace's restrictions.
     documents = [one for one in yaml.safe_load_all(built(name)) if one["kind"] != "Namespace"]
-    server.kubectl("label", "--overwrite", "namespace", "limoflow", "pod-security.kubernetes.io/warn=restricted")
     assert server.warnings_of(yaml.safe_dump_all(documents)) == []
 
 
