@@ -22,7 +22,7 @@ from models.likelihood import LikelihoodModel
 from models.prompts import alpaca_prompt
 
 PAIRS = 192
-ROUNDS = 3
+ROUNDS = 5
 # The embedded model, hardly trained: speed does not depend on the weights.
 RECIPE = BuildSettings(steps=2)
 

@@ -40,7 +40,7 @@ async def _measure(samples: list[Sample]) -> list[Figure]:
         await verifier.close()
         await generator.close()
     return [
-        Figure("verifier, every check, per GSM8K sample", each, "ms", 1.0, below=True),
+        Figure("verifier, every check, per GSM8K sample", each, "ms", 0.5, below=True),
         Figure("GSM8K answers refused by math_steps", 100 * steps / len(samples), "%", 0.5, below=True),
         Figure("numeric_variation, per GSM8K sample", drawing, "ms"),
         Figure("GSM8K problems that numeric_variation varies", 100 * len(children) / len(samples), "%"),

@@ -83,11 +83,6 @@ class Flatness:
     across: float | None
     within: float | None
 
-    @property
-    def worst(self) -> float | None:
-        """The larger growth of those that are known."""
-        return max((one for one in (self.across, self.within) if one is not None), default=None)
-
 
 def flatness(samples: Iterable[Sample], warm_up_s: float, settled_s: float = SETTLED_S) -> dict[str, Flatness]:
     """Return the growth of every role's memory."""

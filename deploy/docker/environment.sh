@@ -5,7 +5,7 @@
 # environment NAME beside    /opt/limoflow with the rest, which finds /opt/torch
 set -eu
 uv=/opt/build/bin/uv
-export UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_CACHE_DIR=/root/.cache/uv
+export UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_CACHE_DIR=/var/cache/uv
 wanted=$(mktemp)
 # An entry of a lock is a line `name==version` and the indented lines below it. The package triton (1 GB) compiles
 # kernels for torch.compile, which nothing here uses.

@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from limoflow.cli import letters, main, place, releases, runs
+from limoflow.cli import main
 from limoflow.inference.fakes import FakeModels
-from limoflow.stream.local import LocalTransport
 from limoflow.wiring import layers
-from tests.support.local_flow import LocalFlow, only, planned, rows, write_lake
+from tests.support.local_flow import LocalFlow, commanded_flow, only, planned, rows
 from tests.support.stack import REPOSITORY
 
 PROGRAMS = r"(?:limoflow|make|kubectl|docker|cp|rm|source|python -m|for)"
@@ -105,18 +103,8 @@ def test_there_are_commands_and_all_that_run_here_are_ours() -> None:
 @pytest.fixture
 def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalFlow:
     monkeypatch.chdir(tmp_path)
-    write_lake(tmp_path, "a.jsonl", [*rows(40), b"{broken"])
-    made = LocalFlow(tmp_path)
-    made.run(planned(tmp_path))
-
-    @contextmanager
-    def connected() -> Iterator[LocalTransport]:
-        yield made.transport
-
-    for module in (place, runs, releases, letters):
-        monkeypatch.setattr(module, "connected", connected)
+    made = commanded_flow(tmp_path, monkeypatch)
     monkeypatch.setattr(layers, "in_process_models", lambda _: FakeModels())
-    monkeypatch.setenv("LIMOFLOW_HOME", str(made.home.root))
     source = "sources: [{path: 'lake/*', domain: mathematics}]"
     (tmp_path / "run.yaml").write_text(f"name: small\n{source}\nscore: {{ifd: null}}\nselect: {{target: 9}}\n")
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(5)))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from limoflow.audit import AuditReport, audit
+from limoflow.cli import letters, place, releases, runs
 from limoflow.inference.fakes import FakeModels
 from limoflow.progress_of import Results, results_of
 from limoflow.settings import Home
@@ -119,3 +123,19 @@ def write_lake(folder: Path, name: str, lines: Iterable[Mapping[str, Any] | byte
     unfinished.write_bytes(data)
     unfinished.rename(path)
     return path
+
+
+def commanded_flow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> LocalFlow:
+    """Return a flow that has run once, one of its rows broken, and whose topics the command line looks at."""
+    write_lake(folder, "a.jsonl", [*rows(40), b"{broken"])
+    flow = LocalFlow(folder)
+    flow.run(planned(folder))
+
+    @contextmanager
+    def connected() -> Iterator[LocalTransport]:
+        yield flow.transport
+
+    for module in (place, runs, releases, letters):
+        monkeypatch.setattr(module, "connected", connected)
+    monkeypatch.setenv("LIMOFLOW_HOME", str(flow.home.root))
+    return flow

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from limoflow.cli import letters, main, place, releases, runs
+from limoflow.cli import main
 from limoflow.errors import LimoflowError
 from limoflow.inference.fakes import FakeModels
 from limoflow.settings import Home
 from limoflow.spec_file import RECIPES
-from limoflow.stream.local import LocalTransport
 from limoflow.wiring import layers, plan
 from schemas.identity import content_hash
 from services.selector.explain import MEANING
-from tests.support.local_flow import LocalFlow, only, planned, rows, write_lake
+from tests.support.local_flow import LocalFlow, commanded_flow, only, planned, rows, write_lake
 
 SPEC = "name: small\nsources: [{path: 'lake/*.jsonl', domain: mathematics}]\nscore: {ifd: null}\nselect: {target: 9}\n"
 
@@ -46,18 +43,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalFlow:
-    write_lake(tmp_path, "a.jsonl", [*rows(40), b"{broken"])
-    flow = LocalFlow(tmp_path)
-    flow.run(planned(tmp_path))
-
-    @contextmanager
-    def connected() -> Iterator[LocalTransport]:
-        yield flow.transport
-
-    for module in (place, runs, releases, letters):
-        monkeypatch.setattr(module, "connected", connected)
-    monkeypatch.setenv("LIMOFLOW_HOME", str(flow.home.root))
-    return flow
+    return commanded_flow(tmp_path, monkeypatch)
 
 
 def test_help_loads_nothing_heavy() -> None:
