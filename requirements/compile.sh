@@ -18,9 +18,11 @@ python=3.12 compile triton-ngc requirements/triton-ngc.in
 compile build requirements/build.in
 compile fuzz requirements/fuzz.in
 compile supply requirements/supply.in
-compile cli --constraints requirements/app.lock pyproject.toml
+# The images with the command line also plan runs (`limoflow run`), which reads sources and looks at every rule of a spec;
+# the trainer's trains the embedded model too.
+planning="--constraints requirements/app.lock --extra ingestor --extra selector --extra chat"
+compile cli $planning pyproject.toml
 for service in ingestor generator verifier scorer selector exporter; do
     compile "$service" --constraints requirements/app.lock --extra "$service" pyproject.toml
 done
-# The trainer's image also plans runs (`limoflow run`): it reads their sources and trains the embedded model.
-compile trainer --constraints requirements/app.lock --extra trainer --extra ingestor pyproject.toml
+compile trainer $planning --extra trainer pyproject.toml

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ BASES = {
     "JAVA_IMAGE": ("openjdk-17-jre-headless",),
     "MAVEN_IMAGE": ("openjdk-17-jdk-headless", "maven", "ca-certificates"),
 }
+# The layout of the images, and twice as much in the node.
+NEEDED_BYTES = 30 * 2**30
 # How this machine reaches its package mirrors; the containers of the build see the same.
 CLIENT_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/java/cacerts", "/etc/pip.conf", "/etc/hosts")
 
@@ -40,6 +43,18 @@ def buildah(*arguments: str, **options: object) -> str:
     if done.returncode:
         raise RuntimeError(f"buildah {' '.join(arguments)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done.stdout.strip()
+
+
+def clear_leftovers() -> None:
+    """Remove what builds that were cut short left: containers and half-written layers, with torch in them many GB."""
+    buildah("rm", "--all")
+    for path in (folder() / "tmp").iterdir():
+        # The cache mounts of the Dockerfile lie here too.
+        if not path.name.startswith("buildah-cache"):
+            shutil.rmtree(path)
+    if shutil.disk_usage(folder()).free < NEEDED_BYTES:
+        # Layers of earlier builds; those of the tagged images stay.
+        buildah("rmi", "--prune", "--force")
 
 
 def base_names() -> dict[str, str]:
@@ -82,17 +97,28 @@ def build(target: str, tag: str) -> None:
     buildah("bud", *arguments, *volumes, f"--file={DOCKERFILE}", str(ROOT))
 
 
-def save(tags: list[str], archive: Path) -> None:
-    """Write images into one archive, in which layers that several have in common lie once."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=archive.parent) as layout:
-        for tag in tags:
-            buildah(
-                "push",
-                "--quiet",
-                "--compression-format=zstd",
-                "--compression-level=1",
-                tag,
-                f"oci:{layout}:docker.io/{tag}",
-            )
-        subprocess.run(["tar", "-C", layout, "-cf", str(archive), "."], check=True)
+def save(tags: list[str]) -> Path:
+    """Return a folder with the images in the OCI layout, each layer once; it stays, so only what is new is written.
+
+    Layers are not compressed: their names are then known beforehand, and the node unpacks them sooner.
+    """
+    layout = folder() / "layout"
+    # The index grows with each push; blobs that are there already are not written again.
+    (layout / "index.json").unlink(missing_ok=True)
+    for tag in tags:
+        source = f"containers-storage:[overlay@{folder() / 'storage'}+{folder() / 'storage-run'}]localhost/{tag}"
+        options = ("--quiet", "--dest-oci-accept-uncompressed-layers")
+        subprocess.run(["skopeo", "copy", *options, source, f"oci:{layout}:docker.io/{tag}"], check=True)
+    index = json.loads((layout / "index.json").read_bytes())
+    wanted = set[str]()
+    for image in index["manifests"]:
+        manifest = json.loads(_blob(layout, image["digest"]).read_bytes())
+        wanted |= {image["digest"], manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
+    for path in (layout / "blobs" / "sha256").iterdir():
+        if f"sha256:{path.name}" not in wanted:
+            path.unlink()
+    return layout
+
+
+def _blob(layout: Path, digest: str) -> Path:
+    return layout / "blobs" / digest.replace(":", "/")

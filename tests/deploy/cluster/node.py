@@ -218,13 +218,13 @@ class Node(ControlPlane):
     ----------
     state : Path
         Where all files go, those of the pods included.
-    archives : sequence of Path
-        Images to import, as archives.
+    images : sequence of Path
+        Images to import: archives, and folders in the OCI image layout.
     """
 
-    def __init__(self, state: Path, archives: Sequence[Path]) -> None:
+    def __init__(self, state: Path, images: Sequence[Path]) -> None:
         super().__init__(state, ADDRESS, 6443, 2379)
-        self._archives = archives
+        self._images = images
         self._init = 0
 
     def run(self, *command: str) -> str:
@@ -336,8 +336,16 @@ class Node(ControlPlane):
         client = ["ctr", "version"]
         answers = lambda: subprocess.run(self._inside(client), capture_output=True, check=False).returncode == 0  # noqa: E731
         wait_until("containerd", 30, answers)
-        for archive in self._archives:
-            self.run("ctr", "--namespace", "k8s.io", "images", "import", str(archive))
+        for images in self._images:
+            self._import(images)
+
+    def _import(self, images: Path) -> None:
+        command = self._inside(["ctr", "--namespace", "k8s.io", "images", "import", "-"])
+        packing = ["tar", "-C", str(images), "-c", "."] if images.is_dir() else ["cat", str(images)]
+        with subprocess.Popen(packing, stdout=subprocess.PIPE) as packed:
+            done = subprocess.run(command, stdin=packed.stdout, capture_output=True, text=True, check=False)
+        if packed.returncode or done.returncode:
+            raise ClusterError(f"the images in {images} were not imported:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
     def _run_kubelet(self) -> None:
         for parent in Path("/sys/fs/cgroup").iterdir():

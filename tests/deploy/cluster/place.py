@@ -18,7 +18,18 @@ PROGRAMS = (
     "kubectl",
     "coredns",
 )
-SYSTEM_PROGRAMS = ("containerd", "runc", "ctr", "buildah", "mmdebstrap", "nsenter", "unshare", "setpriv", "iptables")
+SYSTEM_PROGRAMS = (
+    "containerd",
+    "runc",
+    "ctr",
+    "buildah",
+    "skopeo",
+    "mmdebstrap",
+    "nsenter",
+    "unshare",
+    "setpriv",
+    "iptables",
+)
 PAUSE = "localhost/pause:1"
 
 

@@ -89,7 +89,7 @@ class Scenario:
         for path in (self.home, *self.home.rglob("*")):
             os.chown(path, USER, USER)
         self.enter("overlays/laptop")
-        self.enter("--timeout 5m")
+        self.enter("rollout status deployment,statefulset --timeout 5m")
 
     def enter(self, part: str) -> None:
         """Enter the documented commands that hold some words, as a reader of docs/operate does.
@@ -279,16 +279,17 @@ def image_names() -> list[str]:
     return sorted(found)
 
 
-def build_images(archive: Path) -> None:
-    """Build the images of the laptop overlay and write them into one archive."""
+def build_images() -> Path:
+    """Build the images of the laptop overlay and return a folder with all of them."""
     with step("base images"):
+        images.clear_leftovers()
         images.ensure_bases()
     names = image_names()
     for name in names:
         with step(f"image {name}"):
             images.build(name.removeprefix("limoflow/").partition(":")[0], name)
-    with step("archive of the images"):
-        images.save(names, archive)
+    with step("layout of the images"):
+        return images.save(names)
 
 
 def run(rows: int, seed: int) -> None:
@@ -302,13 +303,11 @@ def run(rows: int, seed: int) -> None:
     started = time.monotonic()
     place = folder() / "test"
     shutil.rmtree(place, ignore_errors=True)
-    archive = place / "images.tar"
     try:
-        build_images(archive)
+        layout = build_images()
         with step("node"):
-            node = Node(place / "node", [folder() / "img" / "localhost_pause_1.tar", archive]).__enter__()
+            node = Node(place / "node", [folder() / "img" / "localhost_pause_1.tar", layout]).__enter__()
         try:
-            archive.unlink()
             _operate(Scenario(node, place / "volumes", rows), seed)
         finally:
             with step("down"):
@@ -324,7 +323,7 @@ def _operate(scenario: Scenario, seed: int) -> None:
         scenario.wait_ready(300)
     with step("demo"):
         scenario.enter("jobs/demo")
-        scenario.enter("logs --follow")
+        scenario.enter("job/run-demo")
         say(_told(scenario.finish(DOCUMENTED_JOB, 600)))
     (calm,) = scenario.releases()
     _check(scenario, calm, _target())
@@ -385,4 +384,5 @@ def _tell_usage(scenario: Scenario) -> None:
 
 def _told(log: str) -> str:
     said = [line for line in log.splitlines() if line.strip() and not line.startswith(("FAIL ", "{"))]
-    return "\n".join(f"    {line}" for line in said[-6:])
+    begin = next((number for number, line in enumerate(said) if line.startswith("admitted")), 0)
+    return "\n".join(f"    {line}" for line in said[begin:])
