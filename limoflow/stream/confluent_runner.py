@@ -91,6 +91,7 @@ class TaskRunner:
         self._in_job = False
         self._joined = not self._feed.shared
         self._is_ready = self._is_open = False
+        self._consumer: Consumer | None = None
         self._next_tick = self._next_lag = 0.0
         self._waits = 0
 
@@ -122,7 +123,6 @@ class TaskRunner:
             self._jobs = JobThread(f"limoflow-{self._task.name}")
             self._writer = TransactionalWriter(self._broker, f"{self._task.name}-{self._instance}", self._give_up)
             self._broadcast = BroadcastReader(self._broker, self._feed.broadcast)
-            self._consumer = self._subscribed()
             try:
                 self._loop()
             except Stopped:
@@ -172,6 +172,9 @@ class TaskRunner:
         records = self._broadcast.poll(0 if self._broadcast.at_end else 0.05)
         if records:
             self._job(lambda: self._task.observe(records))
+        if self._consumer is None and self._broadcast.at_end:
+            # Not before: what the announcements say is over need not be restored.
+            self._consumer = self._subscribed()
         self._receive()
         self._apply_changes()
         if not self._gate():

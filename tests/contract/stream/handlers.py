@@ -101,6 +101,7 @@ class Chain:
         self._outage = outage
         self._nap_s = nap_s
         self._observed = 0
+        self._observed_before: set[int] = set()
         self._digests: dict[int, bytes] = {}
         self._delivered: dict[TopicPartition, int] = {}
         self._told = 0
@@ -116,6 +117,7 @@ class Chain:
         self._observed += len(records)
 
     def restore(self, records: Sequence[Record]) -> None:
+        self._observed_before.add(self._observed)
         for record in records:
             self._extend(record)
 
@@ -126,7 +128,8 @@ class Chain:
                 raise DependencyUnavailable("the model is out")
             self._extend(record)
             observed = ("observed", str(self._observed).encode())
-            yield Emit(self._output, record.key, self._digests[record.partition], (observed,))
+            before = ("observed-before", str(sorted(self._observed_before)).encode())
+            yield Emit(self._output, record.key, self._digests[record.partition], (observed, before))
 
     def tick(self) -> Iterable[Emit]:
         return ()

@@ -92,6 +92,23 @@ async def test_broadcast_topics_are_read_before_the_first_batch(harness: Harness
     assert {header_text(record.headers, "observed") for record in harness.read(output)} == {"600"}
 
 
+async def test_broadcast_topics_are_read_before_state_is_rebuilt(harness: Harness) -> None:
+    name, topic, output = harness.flow()
+    news = harness.create(fresh("news"), 1, compact=True)
+    arguments = {"name": name, "topic": topic, "output": output, "broadcast": [news]}
+    harness.send(topic, values(2000))
+    harness.start("Chain", **arguments)
+    await harness.until(lambda: harness.lag(name, topic) == 0, "the first part")
+    await harness.stop(name)
+    harness.send(news, values(600))
+    harness.start("Chain", **arguments)
+    harness.send(topic, values(50, 2000))
+    await harness.until(lambda: harness.lag(name, topic) == 0, "everything acknowledged")
+
+    found = {header_text(record.headers, "observed-before") for record in harness.read(output)}
+    assert found == {"[]", "[600]"}
+
+
 async def test_positions_reach_the_ends_although_transactions_leave_marks(harness: Harness) -> None:
     name, topic, output = harness.flow()
     last = harness.create(fresh("last"))
