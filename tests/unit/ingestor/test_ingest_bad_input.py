@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +173,15 @@ def test_a_run_that_cannot_be_read_is_a_dead_letter(tmp_path: Path) -> None:
     assert b"carrier-pigeon" in dict(letter.headers)["dlq_error"]
 
 
+@pytest.fixture
+def csv_limit_put_back() -> Iterator[None]:
+    """Put back what the csv module keeps for the whole process."""
+    limit = csv.field_size_limit()
+    yield
+    csv.field_size_limit(limit)
+
+
+@pytest.mark.usefixtures("csv_limit_put_back")
 def test_a_csv_line_without_end_is_one_broken_row(monkeypatch):
     monkeypatch.setattr(formats, "MAX_LINE_BYTES", 100)
     monkeypatch.setattr(formats, "_SKIP_BYTES", 10)
