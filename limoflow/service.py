@@ -15,6 +15,7 @@ import structlog
 
 from limoflow.errors import LimoflowError
 from limoflow.layer import LayerResult
+from limoflow.memory import memory_given_back
 from limoflow.observe.health import HealthServer
 from limoflow.observe.logs import configure_logs
 from limoflow.observe.metrics import Metrics
@@ -151,6 +152,7 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
         resources.enter_context(
             HealthServer(settings.http_host, settings.http_port, lambda: _readiness(runners, remarks), metrics.registry)
         )
+        resources.enter_context(memory_given_back())
         try:
             transport = KafkaTransport(broker)
             resources.callback(transport.close)

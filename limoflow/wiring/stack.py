@@ -23,9 +23,6 @@ SHARING = ("generator", "verifier", "scorer", "selector")
 """Services whose workers share partitions; of the others one works and the rest stand by."""
 TRITON_VENV_VARIABLE = "LIMOFLOW_TRITON_VENV"
 CHECKOUT = Path(__file__).resolve().parents[2]
-# glibc gives back what a burst of records needed, instead of keeping buffers as large as any that was ever freed.
-# Not for the trainer, which frees and takes large tensors all the time. The images say the same (deploy/docker).
-GIVE_BACK = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +140,7 @@ def _service_spec(home: Home, name: str, shared: Mapping[str, str], index: int) 
     return ProcessSpec(
         name=f"{name}-{index}",
         command=(sys.executable, "-m", f"services.{name}"),
-        env={
-            **shared,
-            **({} if name == "trainer" else GIVE_BACK),
-            "LIMOFLOW_INSTANCE": f"{name}-{index}",
-            "LIMOFLOW_HTTP_PORT": str(port),
-        },
+        env={**shared, "LIMOFLOW_INSTANCE": f"{name}-{index}", "LIMOFLOW_HTTP_PORT": str(port)},
         log_path=home.stack / "logs" / f"{name}-{index}.log",
         ready=partial(answers_http, port, "/readyz"),
         ready_timeout_s=90.0,
