@@ -97,6 +97,9 @@ class BrokerSettings(BaseSettings):
             # With re-bootstrap librdkafka 2.16 loses the coordinator when the broker was away: calls never return, and
             # processes have crashed (docs/decisions/0015).
             "metadata.recovery.strategy": "none",
+            # A client that was told that a partition has no leader may ask again only with the next regular question,
+            # which by default comes after five minutes (docs/decisions/0015).
+            "topic.metadata.refresh.interval.ms": 10_000,
             # Without it librdkafka writes to standard error on its own.
             "logger": _LOG,
         }
