@@ -15,6 +15,7 @@ import yaml
 
 from limoflow.wiring.stack import SERVICES
 from services.verifier.checks import OWN as CHECKS
+from tests.deploy.test_images import pins
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ("limoflow", "schemas", "services", "models")
@@ -26,11 +27,6 @@ FOR_MODELS = {"torch", "transformers", "tokenizers", "huggingface_hub"}
 
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def locked(name: str) -> set[str]:
-    text = (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8")
-    return set(re.findall(r"(?m)^([a-z0-9][a-z0-9._-]*)==", text))
 
 
 def path_of(module: str) -> Path | None:
@@ -80,7 +76,7 @@ def foreign(starts: set[str], without: set[str]) -> dict[str, str]:
 
 
 def lacking(lock: str, needed: dict[str, str]) -> dict[str, str]:
-    there = locked(lock)
+    there = set(pins(lock))
     return {
         top: module
         for top, module in needed.items()
@@ -124,7 +120,7 @@ def test_an_image_with_the_command_line_can_check_any_spec(image, tmp_path):
     spec = yaml.safe_load((ROOT / "deploy/k8s/jobs/demo/run.yaml").read_text(encoding="utf-8"))
     spec["verify"] = {"checks": dict.fromkeys(CHECKS, True)}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
-    command = [sys.executable, "-c", _PLAN, " ".join(locked(image) | {"limoflow"}), tmp_path / "run.yaml", tmp_path]
+    command = [sys.executable, "-c", _PLAN, " ".join((*pins(image), "limoflow")), tmp_path / "run.yaml", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "not in the image" not in done.stdout
