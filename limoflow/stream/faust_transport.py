@@ -16,11 +16,12 @@ from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, credentials_to_aiokafka_auth
 from faust.types import TP
 
-from limoflow.stream.settings import BrokerSettings
+from limoflow.stream.settings import METADATA_MAX_AGE_MS, BrokerSettings
 from limoflow.stream.stage_engine import StageEngine
 from limoflow.stream.types import TopicPartition
 
 _REVOKE_S = 2.0
+_JOINING_MS = 10_000
 
 
 class StageApp(faust.App):
@@ -36,6 +37,7 @@ class LedgerConsumerThread(AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002
         conf = self.app.conf
         settings = cast(StageApp, self.app).broker_settings
+        rebalance_ms = max(settings.session_timeout_ms, settings.request_timeout_ms)
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
@@ -49,9 +51,11 @@ class LedgerConsumerThread(AIOKafkaConsumerThread):
             max_poll_interval_ms=3_600_000,
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_wait_ms=500,
-            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            # Joining a group is a request too: its answer comes when the others have joined.
+            request_timeout_ms=rebalance_ms + _JOINING_MS,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
             session_timeout_ms=settings.session_timeout_ms,
-            rebalance_timeout_ms=max(settings.session_timeout_ms, 30_000),
+            rebalance_timeout_ms=rebalance_ms,
             heartbeat_interval_ms=max(300, settings.session_timeout_ms // 5),
             **credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )

@@ -14,6 +14,9 @@ from limoflow.errors import UsageError
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """The largest record, in bytes; a release manifest is one record."""
 
+METADATA_MAX_AGE_MS = 10_000
+"""How often a client asks where brokers and leaders are."""
+
 _MIB = 1024 * 1024
 _LOG = logging.getLogger("limoflow.stream.kafka")
 # Where nobody has set up logs (the command line), errors are told by exceptions alone.
@@ -41,6 +44,8 @@ class BrokerSettings(BaseSettings):
         The longest transaction; also how long an abandoned one can hold up readers.
     delivery_timeout_ms : int
         The longest wait for the broker to take a record.
+    request_timeout_ms : int
+        How long the broker may leave a request unanswered before a client connects anew.
     connect_timeout_s : float
         How long a command waits for a broker that does not answer.
     """
@@ -63,6 +68,7 @@ class BrokerSettings(BaseSettings):
     session_timeout_ms: int = Field(default=10_000, ge=1_000)
     transaction_timeout_ms: int = Field(default=300_000, ge=1_000, le=900_000)
     delivery_timeout_ms: int = Field(default=120_000, ge=1_000)
+    request_timeout_ms: int = Field(default=30_000, ge=1_000)
     connect_timeout_s: float = Field(default=10.0, gt=0)
 
     @model_validator(mode="after")
@@ -77,6 +83,11 @@ class BrokerSettings(BaseSettings):
             raise ValueError(
                 f"security_protocol {self.security_protocol} needs sasl_username and sasl_password "
                 "(LIMOFLOW_KAFKA_SASL_USERNAME, LIMOFLOW_KAFKA_SASL_PASSWORD)"
+            )
+        if self.request_timeout_ms > self.transaction_timeout_ms:
+            raise ValueError(
+                f"request_timeout_ms {self.request_timeout_ms} is above transaction_timeout_ms "
+                f"{self.transaction_timeout_ms}; a transaction must outlast a request: lower the one or raise the other"
             )
         return self
 
@@ -97,9 +108,11 @@ class BrokerSettings(BaseSettings):
             # With re-bootstrap librdkafka 2.16 loses the coordinator when the broker was away: calls never return, and
             # processes have crashed (docs/decisions/0015).
             "metadata.recovery.strategy": "none",
-            # A client that was told that a partition has no leader may ask again only with the next regular question,
-            # which by default comes after five minutes (docs/decisions/0015).
-            "topic.metadata.refresh.interval.ms": 10_000,
+            # A question without an answer finds a lost connection before work does; librdkafka asks every five minutes.
+            "topic.metadata.refresh.interval.ms": METADATA_MAX_AGE_MS,
+            # For a producer of transactions librdkafka's own choice is the time a transaction may last: where a machine
+            # is lost and its connections stay open, such a producer would wait that long (docs/decisions/0015).
+            "socket.timeout.ms": self.request_timeout_ms,
             # Without it librdkafka writes to standard error on its own.
             "logger": _LOG,
         }

@@ -10,7 +10,6 @@ import base64
 import json
 import os
 import random
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +20,6 @@ import numpy as np
 import orjson
 import pytest
 
-from limoflow.stack.jars import java_program
 from limoflow.stack.kafka import KafkaBroker
 from limoflow.stack.processes import ManagedProcess, ProcessSpec, log_tail
 from limoflow.stream.kafka_transport import KafkaTransport
@@ -32,7 +30,7 @@ from schemas.release import Release
 from schemas.run import Run
 from schemas.topics import FINALIZED, POOL, REJECTED, RELEASES, RUNS, SCORED, WINDOWS
 from schemas.window import WindowEnd
-from tests.support.stack import REPOSITORY, until
+from tests.support.stack import REPOSITORY, need_broker, until
 
 ROWS = int(os.environ.get("LIMOFLOW_SCALE_ROWS", "4000"))
 WORKERS = [int(count) for count in os.environ.get("LIMOFLOW_SCALE_WORKERS", "2").split(",")]
@@ -175,8 +173,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def emits() -> list[Emit]:
-    if java_program() is None or shutil.which("mvn") is None:
-        pytest.skip("needs Java 17 and Maven")
+    need_broker()
     return samples()
 
 

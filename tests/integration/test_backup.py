@@ -21,7 +21,7 @@ from schemas.release import Release
 from schemas.topics import RELEASES
 from tests.support.local_flow import rows, write_lake
 from tests.support.services import RUNNING, Place, place
-from tests.support.stack import until
+from tests.support.stack import need_broker, until
 
 pytestmark = pytest.mark.kafka
 WINDOW, FILE = 100, 150
@@ -30,9 +30,7 @@ WINDOW, FILE = 100, 150
 @contextmanager
 def broker_in(folder: Path) -> Iterator[tuple[ManagedProcess, str]]:
     """Run a broker on the data of a folder."""
-    missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
-    if missing:
-        pytest.skip(f"a broker needs {', '.join(missing)}")
+    need_broker()
     broker = KafkaBroker(folder)
     with running(broker.spec()) as process:
         yield process, broker.bootstrap

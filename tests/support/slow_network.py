@@ -74,6 +74,11 @@ class SlowNetwork:
         for link in (self._there, self._back):
             link.latency_s, link.bytes_per_s = latency_s, bytes_per_s
 
+    def lose(self) -> None:
+        """Pass nothing more over the connections there are, and leave them open: as when a machine is gone at once."""
+        self.become(latency_s=math.inf)
+        self._there, self._back = Link(), Link()
+
     def __enter__(self) -> Self:
         self._thread.start()
         if not self._listening.wait(10.0):

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from limoflow.stack.jars import java_program
 from limoflow.stack.kafka import KafkaBroker
 from limoflow.stack.processes import ManagedProcess, wait_until
 from limoflow.stack.readiness import serves_kafka
 from limoflow.stream.settings import BrokerSettings
 from tests.contract.stream.harness import Harness, KafkaHarness, LocalHarness
-
-ON_CI = os.environ.get("CI") == "true"
+from tests.support.stack import need_broker
 
 
 @pytest.fixture(scope="session")
 def kafka_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ManagedProcess, BrokerSettings]]:
     """One broker for all tests of this process."""
-    if not ON_CI and (java_program() is None or shutil.which("mvn") is None):
-        pytest.skip("needs Java 17 and Maven")
+    need_broker()
     broker = KafkaBroker(tmp_path_factory.mktemp("kafka"))
     process = ManagedProcess(broker.spec())
     process.start()

@@ -144,11 +144,16 @@ class KafkaHarness(Harness):
     def __init__(self, broker: BrokerSettings, folder: Path, *, supervise: bool = False) -> None:
         self.broker = broker
         self._supervise = supervise
-        self.transport: KafkaTransport = KafkaTransport(broker)
+        self.transport: KafkaTransport
+        self.connect_anew()
         self._folder = folder
         self._awaited: dict[str, set[Path]] = {}
         self._workers: dict[str, list[subprocess.Popen[bytes]]] = {}
         self._starts: dict[str, Callable[[], list[subprocess.Popen[bytes]]]] = {}
+
+    def connect_anew(self) -> None:
+        """Send, read and ask over new connections from now on."""
+        self.transport = KafkaTransport(self.broker)
 
     def create(self, topic: str, partitions: int = 4, *, compact: bool = False) -> str:
         described = Topic(
@@ -182,7 +187,7 @@ class KafkaHarness(Harness):
             "instance": instance,
             "ready": str(ready),
             "broker": self.broker.model_dump(
-                include={"bootstrap_servers", "session_timeout_ms", "delivery_timeout_ms"}
+                include={"bootstrap_servers", "session_timeout_ms", "delivery_timeout_ms", "request_timeout_ms"}
             ),
         }
         command = [sys.executable, "-m", "tests.contract.stream.worker", json.dumps(wanted)]

@@ -65,6 +65,18 @@ def test_latency_and_rate_hold_both_ways_and_can_be_changed(echo: int) -> None:
         assert (len(answer), seconds >= 0.5) == (100_000, True)
 
 
+def test_lost_connections_stay_open_and_pass_nothing_while_new_ones_work(echo: int) -> None:
+    with SlowNetwork(lambda: echo) as network, socket.create_connection((HOST, network.port), 20) as connection:
+        connection.sendall(b"before")
+        assert connection.recv(6) == b"before"
+        network.lose()
+        connection.sendall(b"after")
+        assert asked(network.port, b"anew")[0] == b"anew"
+        connection.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+
+
 def test_a_server_that_is_away_is_seen_by_the_client_and_found_again(echo: int) -> None:
     ports = [echo, 1]
     with SlowNetwork(ports.pop) as network:

@@ -6,6 +6,7 @@ import socket
 import time
 
 import pytest
+from confluent_kafka import Producer
 from pydantic import SecretStr, ValidationError
 
 from limoflow.errors import DependencyUnavailable, UsageError
@@ -43,6 +44,13 @@ def test_sasl_needs_a_user_and_a_password_and_hides_it() -> None:
     assert (config["sasl.password"], config["sasl.mechanism"]) == ("hush-hush", "SCRAM-SHA-512")
     assert (config["security.protocol"], config["ssl.ca.location"]) == ("SASL_SSL", "/ca.pem")
     assert config["isolation.level"] == "read_committed"
+
+
+def test_a_transaction_outlasts_a_request() -> None:
+    with pytest.raises(ValidationError, match="request_timeout_ms 6000 is above transaction_timeout_ms 5000"):
+        BrokerSettings(request_timeout_ms=6000, transaction_timeout_ms=5000)
+    equal = BrokerSettings(request_timeout_ms=5000, transaction_timeout_ms=5000)
+    Producer(equal.producer(transactional_id="t", transaction_timeout_ms=5000, delivery_timeout_ms=5000))
 
 
 def test_plaintext_needs_no_tls_and_missing_files_are_named() -> None:
