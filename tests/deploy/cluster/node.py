@@ -218,13 +218,10 @@ class Node(ControlPlane):
     ----------
     state : Path
         Where all files go, those of the pods included.
-    images : sequence of Path
-        Images to import: archives, and folders in the OCI image layout.
     """
 
-    def __init__(self, state: Path, images: Sequence[Path]) -> None:
+    def __init__(self, state: Path) -> None:
         super().__init__(state, ADDRESS, 6443, 2379)
-        self._images = images
         self._init = 0
 
     def run(self, *command: str) -> str:
@@ -261,7 +258,7 @@ class Node(ControlPlane):
         self._run_containers()
         self._run_kubelet()
         self._run_names()
-        wait_until("the node's readiness", 60, self._ready)
+        wait_until("the node's readiness", 120, self._ready)
 
     def _ready(self) -> bool:
         return "True" in self.kubectl(
@@ -336,10 +333,15 @@ class Node(ControlPlane):
         client = ["ctr", "version"]
         answers = lambda: subprocess.run(self._inside(client), capture_output=True, check=False).returncode == 0  # noqa: E731
         wait_until("containerd", 30, answers)
-        for images in self._images:
-            self._import(images)
 
-    def _import(self, images: Path) -> None:
+    def load(self, images: Path) -> None:
+        """Import images from an archive, or a folder in the OCI image layout.
+
+        Raises
+        ------
+        ClusterError
+            When that fails.
+        """
         command = self._inside(["ctr", "--namespace", "k8s.io", "images", "import", "-"])
         packing = ["tar", "-C", str(images), "-c", "."] if images.is_dir() else ["cat", str(images)]
         with subprocess.Popen(packing, stdout=subprocess.PIPE) as packed:
