@@ -105,7 +105,12 @@ BOARDS: dict[str, tuple[str, dict[str, tuple[Panel, ...]]]] = {
             ),
             "Releases and training": (
                 total(m.RELEASES, "Releases"),
-                level(m.SHORTFALL, "Rows that the newest release lacks", how="max"),
+                told(
+                    "Rows that the newest release lacks",
+                    "limoflow:newest_release_shortfall:rows",
+                    "rows",
+                    "Rows that it lacks to its target.",
+                ),
                 total(m.EXPORTS, "Exports"),
                 total(m.EXPORTED_ROWS, "Rows exported"),
                 quantile(m.EXPORT_TIME, "Export, median", 0.5),
@@ -162,6 +167,7 @@ BOARDS: dict[str, tuple[str, dict[str, tuple[Panel, ...]]]] = {
                 rate(m.VERDICTS, "Verdicts", "check, verdict"),
                 rate(m.DISAGREEMENTS, "Samples on which checks disagree"),
                 rate(m.CANARIES, "Judge canaries", "model, outcome"),
+                level(m.JUDGES, "Whether a judge's votes count", "model", "min"),
                 level(m.SANDBOX, "Whether code can be run", "back_end", "min"),
             ),
             "Scores": (
@@ -170,8 +176,18 @@ BOARDS: dict[str, tuple[str, dict[str, tuple[Panel, ...]]]] = {
                 level(m.DRIFT, "Drift against the run's first window", "score", "max"),
             ),
             "Releases": (
-                level(m.RELEASE_DIVERSITY, "Diversity of the newest release", how="max"),
-                level(m.RELEASE_COVERAGE, "Quotas that it fills", how="max"),
+                told(
+                    "Diversity of the newest release",
+                    "limoflow:newest_release_diversity:ratio",
+                    "diversity",
+                    "Mean distance of its rows to the nearest row chosen before: 1 - cosine, in [0, 1].",
+                ),
+                told(
+                    "Quotas that it fills",
+                    "limoflow:newest_release_coverage:ratio",
+                    "coverage",
+                    "Share of the strata with a quota from which it has as many rows as the quota asks.",
+                ),
             ),
         },
     ),
@@ -201,7 +217,7 @@ BOARDS: dict[str, tuple[str, dict[str, tuple[Panel, ...]]]] = {
                     "Handling time for an accepted sample, over an hour",
                     "limoflow:handling_per_accepted:seconds1h",
                     "seconds",
-                    "Time in handlers of all stages by samples chosen into releases.",
+                    "Time in handlers (generator, verifier, scorer) by samples chosen into releases.",
                     "s",
                 ),
                 rate(m.TRAINING_TOKENS, "Tokens trained on"),

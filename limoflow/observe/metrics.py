@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -25,6 +26,7 @@ _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _LONG = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 _UNIT_INTERVAL = tuple(step / 20 for step in range(1, 21))
 _RATIO = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+_COMMON_ERRORS = ("PoisonError", "RowError", "SourceError")
 _BREAKER_VALUES: dict[BreakerState, int] = {"closed": 0, "half_open": 1, "open": 2}
 
 
@@ -52,14 +54,14 @@ HANDLED = Definition(
     "limoflow_handled_total",
     "counter",
     "records",
-    "Records that a stage has finished, by outcome (done, rejected, dead_lettered, ...).",
+    "Records that a stage has finished, by outcome (done, dead_lettered); a task's batches count as done.",
     ("stage", "outcome"),
 )
 HANDLING = Definition(
     "limoflow_handling_seconds",
     "histogram",
     "seconds",
-    "Time from taking a record to its outcome, retries included.",
+    "Time from taking a record to its outcome, retries included, in stages that handle records one by one.",
     ("stage",),
     _LATENCY,
 )
@@ -185,6 +187,13 @@ CANARIES = Definition(
     "Items with a known verdict that were put to a judge, by whether it answered right or wrong.",
     ("model", "outcome"),
 )
+JUDGES = Definition(
+    "limoflow_judge_trusted",
+    "gauge",
+    "state",
+    "Whether a judge answers its canaries well enough for its votes to count: 1 yes, 0 no, and they are unknown.",
+    ("model",),
+)
 REFUSALS = Definition(
     "limoflow_generation_refusals_total",
     "counter",
@@ -196,7 +205,8 @@ DRIFT = Definition(
     "limoflow_score_drift_index",
     "gauge",
     "index",
-    "Population stability index of a score: the newest window of a run against its first; 0.1 is little, 0.25 much.",
+    "Population stability index of a score, less what chance makes: the newest window of a run against its first, of "
+    "the run where it is largest; 0.1 is little, 0.25 much. No number where no run had enough scores in the last hour.",
     ("score",),
 )
 CHAT_BUDGET = Definition(
@@ -212,20 +222,26 @@ WINDOW_AGE = Definition(
     "Age of the oldest window that has ended and has no release yet; 0 where there is none.",
 )
 RELEASES = Definition("limoflow_releases_total", "counter", "releases", "Windows closed with a release.")
+RELEASE_TIME = Definition(
+    "limoflow_release_timestamp_seconds",
+    "gauge",
+    "seconds",
+    "When a worker made its newest release (seconds since 1970); 0 where it made none since its start.",
+)
 SHORTFALL = Definition(
-    "limoflow_release_shortfall_rows", "gauge", "rows", "Rows that the newest release lacks to its target."
+    "limoflow_release_shortfall_rows", "gauge", "rows", "Rows that a worker's newest release lacks to its target."
 )
 RELEASE_DIVERSITY = Definition(
     "limoflow_release_diversity_ratio",
     "gauge",
     "ratio",
-    "Mean distance of the newest release's rows to the nearest row chosen before: 1 - cosine, in [0, 1].",
+    "Mean distance of a worker's newest release's rows to the nearest row chosen before: 1 - cosine, in [0, 1].",
 )
 RELEASE_COVERAGE = Definition(
     "limoflow_release_coverage_ratio",
     "gauge",
     "ratio",
-    "Share of the strata with a quota from which the newest release has as many rows as the quota asks.",
+    "Share of the strata with a quota from which a worker's newest release has as many rows as the quota asks.",
 )
 EXPORTS = Definition("limoflow_exports_total", "counter", "releases", "Releases exported to a complete folder.")
 EXPORTED_ROWS = Definition("limoflow_exported_rows_total", "counter", "rows", "Rows of exported releases.")
@@ -271,6 +287,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     CHECK_TIME,
     DISAGREEMENTS,
     CANARIES,
+    JUDGES,
     REFUSALS,
     DRIFT,
     INGESTED_ROWS,
@@ -278,6 +295,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     INGESTED_FILES,
     WINDOW_AGE,
     RELEASES,
+    RELEASE_TIME,
     SHORTFALL,
     RELEASE_DIVERSITY,
     RELEASE_COVERAGE,
@@ -326,6 +344,10 @@ class StreamMetrics:
         self._handled.labels(stage, outcome).inc()
         self._handling.labels(stage).observe(seconds, exemplar())
 
+    def processed(self, stage: str, records: int) -> None:
+        """Count the records of a task's batch."""
+        self._handled.labels(stage, "done").inc(records)
+
     def retried(self, stage: str, error_class: str) -> None:
         """Count one failed attempt that is tried again."""
         self._retries.labels(stage, error_class).inc()
@@ -345,6 +367,9 @@ class StreamMetrics:
     def assigned(self, stage: str, partitions: int) -> None:
         """Set the number of partitions that this worker reads."""
         self._partitions.labels(stage).set(partitions)
+        for error_class in _COMMON_ERRORS:
+            # A counter that appears with its first errors hides them from `increase`.
+            self._dead_letters.labels(stage, error_class)
 
     def committed(self, stage: str, seconds: float) -> None:
         """Take the time of one commit."""
@@ -437,10 +462,12 @@ class QualityMetrics:
         self._check_time = _histogram(registry, CHECK_TIME)
         self._disagreements = _counter(registry, DISAGREEMENTS)
         self._canaries = _counter(registry, CANARIES)
+        self._judges = _gauge(registry, JUDGES)
         self._refusals = _counter(registry, REFUSALS)
         self._drift_index = _gauge(registry, DRIFT)
         self._sandbox = _gauge(registry, SANDBOX)
         self._drift = DriftWatch()
+        self._drifting = set[str]()
 
     def sandbox(self, back_end: str, *, works: bool) -> None:
         """Set whether programs can be run, and by which back end."""
@@ -457,9 +484,10 @@ class QualityMetrics:
         if {"pass", "fail"} <= {result.verdict for result in results.values()}:
             self._disagreements.inc()
 
-    def canary(self, model: str, right: bool) -> None:
-        """Count one item of known verdict that was put to a judge."""
+    def canary(self, model: str, *, right: bool, trusted: bool) -> None:
+        """Count one item of known verdict that was put to a judge, and set whether its votes count after that."""
         self._canaries.labels(model, "right" if right else "wrong").inc()
+        self._judges.labels(model).set(int(trusted))
 
     def not_generated(self, strategy: str, reason: str) -> None:
         """Count one child that a strategy did not make; the reason is a short stable word."""
@@ -470,8 +498,9 @@ class QualityMetrics:
         lineage = sample.lineage
         for name, value in scores_of(sample).items():
             index = self._drift.take(lineage.run_id, lineage.window, name, value)
-            if index is not None:
-                self._drift_index.labels(name).set(index)
+            if index is not None and name not in self._drifting:
+                self._drifting.add(name)
+                self._drift_index.labels(name).set_function(partial(self._drift.worst, name))
 
 
 class DataMetrics:
@@ -483,6 +512,7 @@ class DataMetrics:
         self._ingested_files = _counter(registry, INGESTED_FILES)
         self._window_age = _gauge(registry, WINDOW_AGE)
         self._releases = _counter(registry, RELEASES)
+        self._release_time = _gauge(registry, RELEASE_TIME)
         self._shortfall = _gauge(registry, SHORTFALL)
         self._diversity = _gauge(registry, RELEASE_DIVERSITY)
         self._coverage = _gauge(registry, RELEASE_COVERAGE)
@@ -509,6 +539,7 @@ class DataMetrics:
     def released(self, release: Release) -> None:
         """Count one release, and set how many rows it lacks, how diverse it is and what it covers."""
         self._releases.inc()
+        self._release_time.set_to_current_time()
         self._shortfall.set(release.shortfall)
         if release.rows:
             self._diversity.set(sum(row.diversity_contribution for row in release.rows) / len(release.rows))

@@ -21,18 +21,18 @@ from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.signals import stop_on_signals
 from limoflow.stream.task_feed import TaskFeed
+from limoflow.stream.task_gauges import TaskGauges
 from limoflow.stream.tracer import StreamTracer
 from limoflow.stream.transaction import TransactionAborted, TransactionalWriter
 from limoflow.stream.types import Emit, Interruptible, Record, Task, TopicPartition
 from limoflow.stream.vital_signs import vital_signs
-from schemas.headers import header_text
-from schemas.topics import dead_letters_of
+from schemas.headers import REASON, STAGE, header_text
+from schemas.topics import REJECTED, dead_letters_of
 
 _DEAD = dead_letters_of("")
 _TICK_S = 0.2
 _GATHER_S = 0.01
 _LONG_JOB_S = 1.0
-_LAG_EVERY_S = 1.0
 T = TypeVar("T")
 
 
@@ -92,7 +92,9 @@ class TaskRunner:
         self._joined = not self._feed.shared
         self._is_ready = self._is_open = False
         self._consumer: Consumer | None = None
-        self._next_tick = self._next_lag = 0.0
+        self._gauges = TaskGauges(task.name, self._observer, self._feed)
+        self._in_hand = 0
+        self._next_tick = 0.0
         self._waits = 0
 
     def ready(self) -> bool:
@@ -177,15 +179,18 @@ class TaskRunner:
             self._consumer = self._subscribed()
         self._receive()
         self._apply_changes()
+        self._tell()
         if not self._gate():
             return
         if self._pending:
             batch, self._pending = self._pending, []
+            self._in_hand = len(batch)
             self._transact(lambda: self._processed(batch))
+            self._in_hand = 0
+            self._observer.processed(self._task.name, len(batch))
         if time.monotonic() >= self._next_tick:
             written = self._transact(self._ticked)
             self._next_tick = time.monotonic() + (0 if written else _TICK_S)
-        self._tell_lag()
 
     def _processed(self, batch: list[Record]) -> Iterable[Emit]:
         """Process a batch; runs in the thread of jobs."""
@@ -287,6 +292,10 @@ class TaskRunner:
                 self._observer.dead_lettered(
                     self._task.name, header_text(emit.headers, f"{PREFIX}errorclass") or "unknown"
                 )
+            elif emit.topic == REJECTED:
+                self._observer.rejected(
+                    header_text(emit.headers, STAGE) or self._task.name, header_text(emit.headers, REASON) or "unknown"
+                )
             yield emit
 
     def _job(self, job: Callable[[], T]) -> T:
@@ -311,6 +320,7 @@ class TaskRunner:
         try:
             while not future.done():
                 self._give_up()
+                self._tell()
                 if self._consumer is None:
                     wait([future], timeout=_TICK_S)
                 else:
@@ -322,7 +332,7 @@ class TaskRunner:
     def _begin_anew(self) -> None:
         """Forget what was not committed and read it again."""
         self._apply_changes()
-        self._pending, self._late = [], []
+        self._pending, self._late, self._in_hand = [], [], 0
         held = self._feed.forget(self._feed.partitions)
         if self._consumer is None or not held:
             return
@@ -390,17 +400,9 @@ class TaskRunner:
         if time.monotonic() > self._stop_by:
             raise Stopped
 
-    def _tell_lag(self) -> None:
-        if self._consumer is None or time.monotonic() < self._next_lag:
-            return
-        self._next_lag = time.monotonic() + _LAG_EVERY_S
-        for one, position in self._feed.positions.items():
-            marks = self._consumer.get_watermark_offsets(_position(one, 0), cached=True)
-            if marks is not None:
-                self._observer.lag(self._task.name, one.topic, one.partition, max(0, marks[1] - position))
-        self._observer.in_flight(self._task.name, len(self._pending))
-        if self._joined:
-            self._observer.assigned(self._task.name, len(self._feed.positions))
+    def _tell(self) -> None:
+        if self._consumer is not None and self._joined:
+            self._gauges.tell(self._consumer, self._in_hand + len(self._pending) + len(self._late))
 
 
 def run_task(task: Task, broker: BrokerSettings, **options: Any) -> int:

@@ -7,6 +7,7 @@ committed records only, for samples.raw is written in transactions.
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 import aiokafka
@@ -86,7 +87,11 @@ class LedgerConsumer(Consumer):
         positions = cast(StageApp, self.app).engine.ledger.take()
         if not positions:
             return False
-        return bool(await self._commit({TP(one.topic, one.partition): end for one, end in positions.items()}))
+        app, began = cast(StageApp, self.app), time.perf_counter()
+        done = bool(await self._commit({TP(one.topic, one.partition): end for one, end in positions.items()}))
+        if done:
+            app.engine.observer.committed(app.conf.id, time.perf_counter() - began)
+        return done
 
     async def lags(self) -> dict[TopicPartition, int]:
         """Return how many records of each assigned partition are not finished.

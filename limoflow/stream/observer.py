@@ -12,6 +12,14 @@ class StreamObserver(Protocol):
         """Hear that a record left the handler: `done` or `dead_lettered`, retries counted into the seconds."""
         ...
 
+    def processed(self, stage: str, records: int) -> None:
+        """Hear that a task finished a batch of records, their outputs committed."""
+        ...
+
+    def rejected(self, stage: str, reason: str, samples: int = 1) -> None:
+        """Hear that a task refused samples."""
+        ...
+
     def retried(self, stage: str, error_class: str) -> None:
         """Hear that a handler failed and will be tried again."""
         ...
@@ -41,6 +49,12 @@ class SilentObserver:
     """An observer that keeps nothing."""
 
     def handled(self, stage: str, outcome: str, seconds: float) -> None:
+        """Keep nothing."""
+
+    def processed(self, stage: str, records: int) -> None:
+        """Keep nothing."""
+
+    def rejected(self, stage: str, reason: str, samples: int = 1) -> None:
         """Keep nothing."""
 
     def retried(self, stage: str, error_class: str) -> None:

@@ -60,7 +60,7 @@ class StageEngine:
         self._stage = stage
         self._write = write
         self._policy = policy or RetryPolicy()
-        self._observer = observer or SilentObserver()
+        self.observer = observer or SilentObserver()
         self.ledger = OrderedLedger(capacity or 16 * in_flight)
         self._waiting: asyncio.Queue[tuple[Entry, Record]] = asyncio.Queue()
         self._in_flight = in_flight
@@ -140,14 +140,14 @@ class StageEngine:
     async def _handle(self, entry: Entry, record: Record, span: StreamSpan | None = None) -> None:
         began = time.perf_counter()
         try:
-            outcome = await settle(self._stage, record, self._policy, sleep=self._sleep, observer=self._observer)
+            outcome = await settle(self._stage, record, self._policy, sleep=self._sleep, observer=self.observer)
         except _GivenUp:
             self._settled_one()
             return
         except Exception as error:  # noqa: BLE001 - whatever settle lets through ends the process
             self.fail(error)
             return
-        self._observer.handled(self._stage.name, outcome.word, time.perf_counter() - began)
+        self.observer.handled(self._stage.name, outcome.word, time.perf_counter() - began)
         if span is not None:
             span.outcome(outcome.word, outcome.error)
             outcome = replace(outcome, emits=tuple(span.carried(one) for one in outcome.emits))
@@ -155,7 +155,7 @@ class StageEngine:
 
     def _deliver(self, entry: Entry, record: Record, outcome: Outcome) -> None:
         if outcome.error is not None:
-            self._observer.dead_lettered(self._stage.name, type(outcome.error).__name__)
+            self.observer.dead_lettered(self._stage.name, type(outcome.error).__name__)
 
         def delivered(refusal: Exception | None) -> None:
             if refusal is None:

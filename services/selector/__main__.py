@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from limoflow.service import ServiceContext, serve_tasks
 from limoflow.stream.types import Emit, Task
-from schemas.headers import REASON, header_text
 from schemas.release import Release
-from schemas.topics import FINALIZED, REJECTED, RELEASES
+from schemas.topics import FINALIZED, RELEASES
 from services.selector.app import tasks
 
 
@@ -19,8 +18,6 @@ def build(context: ServiceContext) -> Sequence[Task]:
         for emit in emits:
             if emit.topic == FINALIZED:
                 context.metrics.finalized()
-            elif emit.topic == REJECTED:
-                context.metrics.rejected("selector", header_text(emit.headers, REASON) or "unknown")
             elif emit.topic == RELEASES and emit.value is not None:
                 context.metrics.released(Release.model_validate_json(emit.value))
 

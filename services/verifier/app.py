@@ -14,6 +14,7 @@ from limoflow.settings import from_environment
 from schemas.run import Chat as Endpoint
 from services.verifier.checks import GROUP, OWN
 from services.verifier.handler import Verifier
+from services.verifier.judge.canaries import OnCanary
 from services.verifier.settings import VerifierSettings
 
 
@@ -21,7 +22,7 @@ def layer(
     settings: VerifierSettings | None = None,
     chat: Callable[[Endpoint], Chat] | None = None,
     models: Callable[[], ScoringModels] | None = None,
-    on_canary: Callable[[str, bool], None] | None = None,
+    on_canary: OnCanary | None = None,
 ) -> Verifier:
     """Return the verifier with every check that is installed; `await layer.close()` ends processes and connections.
 
@@ -32,7 +33,7 @@ def layer(
     models : callable, optional
         Returns the models that embed, called when a check first needs them.
     on_canary : callable, optional
-        Called with the model and whether it answered an item of known verdict rightly.
+        Called with the model, whether it answered an item of known verdict rightly and whether its votes count now.
     """
     offered: dict[str, Any] = {
         "settings": settings or from_environment(VerifierSettings),

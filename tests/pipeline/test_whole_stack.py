@@ -21,6 +21,7 @@ from limoflow.stack.state import members
 from tests.support.prometheus import NEED_A_FAULT, Prometheus, need_prometheus, prometheus_found, silent_queries
 from tests.support.stack import REPOSITORY, Stack, running_stack, until
 
+STAGES = {"generator", "verifier", "scorer"}
 RUN = ("run", str(REPOSITORY / "examples" / "demo.yaml"), "select.target=60", "train.max_length=96")
 
 pytestmark = [pytest.mark.kafka, pytest.mark.triton, pytest.mark.timeout(900)]
@@ -78,6 +79,10 @@ def test_dead_letters_are_listed_shown_and_replayed(stack: Stack) -> None:
     assert re.search(r"left [1-9]\d* of the ingestor", stack.command("dlq", "replay", sample_id))
 
 
+def stages_of(prometheus: Prometheus, query: str) -> set[str]:
+    return {one["metric"]["stage"] for one in prometheus.query(query)}
+
+
 def test_every_query_of_every_panel_and_rule_returns_data(stack: Stack) -> None:
     need_prometheus()
     stack.command("run", str(REPOSITORY / "examples" / "demo.yaml"), "select.target=61", "seed=8", "train=null")
@@ -85,6 +90,10 @@ def test_every_query_of_every_panel_and_rule_returns_data(stack: Stack) -> None:
     until(lambda: not silent_queries(prometheus) - NEED_A_FAULT.keys(), 60.0, "data for every query")
     # Nobody hides behind the list: what a healthy run shows is not on it.
     assert silent_queries(prometheus) <= NEED_A_FAULT.keys()
+    transactional = {"ingestor", "selector", "selector-merge", "exporter", "trainer"}
+    assert stages_of(prometheus, "limoflow_commit_seconds_count > 0") == {*STAGES, *transactional}
+    assert stages_of(prometheus, "limoflow_handled_total > 0") >= {*STAGES, *transactional} - {"ingestor"}
+    assert stages_of(prometheus, "limoflow_rejected_total > 0") >= {"verifier", "selector"}
 
 
 def test_prometheus_follows_the_processes_of_the_stack(stack: Stack) -> None:

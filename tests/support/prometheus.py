@@ -24,6 +24,7 @@ NEED_A_FAULT = {
     "limoflow_retries_total": _FAULT,
     "limoflow_model_errors_total": _FAULT,
     "limoflow_judge_canaries_total": "the demo has no judge",
+    "limoflow_judge_trusted": "the demo has no judge",
     "limoflow_chat_tokens_total": _NO_CHAT,
     "limoflow_chat_cost_dollars_total": _NO_CHAT,
     "limoflow:cost_per_accepted:dollars1d": _NO_CHAT,

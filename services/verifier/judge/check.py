@@ -13,7 +13,7 @@ from schemas.run import Run
 from schemas.sample import Sample
 from services.verifier.checks import Cost, Finding, Options
 from services.verifier.judge.ballot import RUBRIC, Vote, ballot, read_vote, tally
-from services.verifier.judge.canaries import CANARIES, Canary, Record
+from services.verifier.judge.canaries import CANARIES, Canary, OnCanary, Record
 
 _LONGEST = 40_000
 
@@ -31,7 +31,7 @@ class Judge:
     chat : callable
         Makes the client of an endpoint.
     on_canary : callable, optional
-        Called with the model and whether it answered a canary rightly, for metrics and the alarm.
+        Called with the model, whether it answered a canary rightly and whether its votes count now.
     """
 
     name = "judge"
@@ -42,7 +42,7 @@ class Judge:
     def __init__(
         self,
         chat: Callable[[Endpoint], Chat] | None = None,
-        on_canary: Callable[[str, bool], None] | None = None,
+        on_canary: OnCanary | None = None,
     ) -> None:
         self._chat = chat
         self._on_canary = on_canary
@@ -111,7 +111,7 @@ class _Bench:
         examining: asyncio.Lock,
         model: str,
         options: Options,
-        on_canary: Callable[[str, bool], None] | None,
+        on_canary: OnCanary | None,
     ) -> None:
         self._chat = chat
         self._record = record
@@ -140,7 +140,7 @@ class _Bench:
         right = vote == ("pass" if canary.good else "fail")
         self._record.take(right)
         if self._on_canary is not None:
-            self._on_canary(self._model, right)
+            self._on_canary(self._model, right=right, trusted=self._record.trusted)
 
     async def verdict(self, instruction: str, response: str, identity: str, options: Options) -> Finding:
         """Return what the votes on one item amount to."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limoflow.observe.drift import BINS, LEAST, DriftWatch, psi
+from limoflow.observe.drift import BINS, IDLE_S, LEAST, DriftWatch, psi
 
 HISTOGRAM = st.lists(st.integers(0, 10_000), min_size=BINS, max_size=BINS)
 
@@ -48,6 +51,35 @@ def test_a_late_sample_of_an_old_window_changes_nothing_and_odd_values_are_taken
     assert fill(watch, "a", 1, 0.9, 50) == before
     for value in (float("nan"), float("inf"), -1.0, 7.0):
         watch.take("a", 2, "quality", value)
+
+
+@given(st.integers(LEAST, 400), st.integers(LEAST, 400), st.randoms(use_true_random=False))
+@settings(max_examples=50)
+def test_windows_that_differ_by_chance_are_far_from_an_alert(
+    first: int, second: int, chance: random.Random
+) -> None:
+    watch = DriftWatch()
+    index = None
+    for window, count in ((0, first), (1, second)):
+        for _ in range(count):
+            index = watch.take("a", window, "quality", chance.random())
+    assert index is not None
+    assert 0.0 <= index < 0.15
+
+
+def test_the_worst_run_of_the_last_hour_counts() -> None:
+    now = 0.0
+    watch = DriftWatch(lambda: now)
+    assert math.isnan(watch.worst("quality"))
+    for run, moved in (("calm", 0.2), ("moved", 0.9)):
+        fill(watch, run, 0, 0.2)
+        fill(watch, run, 1, moved)
+    assert watch.worst("quality") > 0.25
+    assert math.isnan(watch.worst("depth"))
+    now = IDLE_S
+    fill(watch, "calm", 1, 0.2, 1)
+    now += 1.0
+    assert watch.worst("quality") == 0.0
 
 
 def test_memory_is_bounded_by_the_number_of_runs() -> None:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from limoflow.observe import metrics as module
+from limoflow.observe.drift import LEAST
 from limoflow.observe.metrics import DEFINITIONS, Metrics
 from limoflow.stream.observer import StreamObserver
 from schemas import Sample
@@ -31,6 +32,7 @@ def scored_sample(window: int, quality: float) -> Sample:
 def exercise(metrics: Metrics) -> None:
     """Call every method once."""
     metrics.handled("scorer", "done", 0.02)
+    metrics.processed("selector", 30)
     metrics.retried("scorer", "DeadlineExceeded")
     metrics.dead_lettered("scorer", "PoisonError")
     metrics.in_flight("scorer", 7)
@@ -51,9 +53,9 @@ def exercise(metrics: Metrics) -> None:
     metrics.chat_budget(20.0)
     metrics.verified(Sample.model_validate_json((EXAMPLES / "sample.v1.json").read_bytes()))
     metrics.sandbox("bubblewrap", works=True)
-    metrics.canary("judge", right=False)
+    metrics.canary("judge", right=False, trusted=False)
     metrics.not_generated("self_instruct", "repeat")
-    for window, score in [(0, 0.2)] * 100 + [(1, 0.9)] * 100:
+    for window, score in [(0, 0.2)] * LEAST + [(1, 0.9)] * LEAST:
         metrics.drifted(scored_sample(window, score))
     metrics.exported(497, 2.5)
     metrics.trained(1.25, 512)
@@ -109,7 +111,10 @@ def test_every_definition_is_exposed_with_its_kind_and_labels_and_nothing_else_i
     ("name", "labels", "expected"),
     [
         ("limoflow_handled_total", {"stage": "scorer", "outcome": "done"}, 1),
+        ("limoflow_handled_total", {"stage": "selector", "outcome": "done"}, 30),
         ("limoflow_handling_seconds_sum", {"stage": "scorer"}, 0.02),
+        # There before the first such error, so that it counts as an increase.
+        ("limoflow_dead_letters_total", {"stage": "scorer", "error_class": "RowError"}, 0),
         ("limoflow_retries_total", {"stage": "scorer", "error_class": "DeadlineExceeded"}, 1),
         ("limoflow_dead_letters_total", {"stage": "scorer", "error_class": "PoisonError"}, 1),
         ("limoflow_in_flight_records", {"stage": "scorer"}, 7),
@@ -139,6 +144,7 @@ def test_every_definition_is_exposed_with_its_kind_and_labels_and_nothing_else_i
         ("limoflow_release_diversity_ratio", {}, RELEASE.rows[0].diversity_contribution),
         ("limoflow_chat_budget_dollars", {}, 20),
         ("limoflow_judge_canaries_total", {"model": "judge", "outcome": "wrong"}, 1),
+        ("limoflow_judge_trusted", {"model": "judge"}, 0),
         ("limoflow_generation_refusals_total", {"strategy": "self_instruct", "reason": "repeat"}, 1),
         ("limoflow_exports_total", {}, 1),
         ("limoflow_exported_rows_total", {}, 497),

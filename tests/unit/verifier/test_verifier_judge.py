@@ -83,9 +83,9 @@ async def test_a_judge_that_fails_its_canaries_is_out_of_use(answer: Answer) -> 
 
 async def test_a_judge_that_goes_bad_is_taken_out_of_use_and_may_qualify_again() -> None:
     bad = {"now": False}
-    seen: list[bool] = []
+    seen: list[tuple[bool, bool]] = []
     chat = FakeChat(lambda m: said(m, True if bad["now"] else is_good(m)))
-    judge = Judge(lambda _: chat, lambda _, right: seen.append(right))
+    judge = Judge(lambda _: chat, lambda _, *, right, trusted: seen.append((right, trusted)))
     settings = {**(judge.options_of(run()) or {}), "votes": 1, "canary_every": 1}
 
     async def ask(number: int) -> str:
@@ -97,9 +97,10 @@ async def test_a_judge_that_goes_bad_is_taken_out_of_use_and_may_qualify_again()
     bad["now"] = True
     verdicts = [await ask(number) for number in range(1, 40)]
     assert verdicts[-1] == "unknown"
-    assert False in seen
+    assert seen[-1] == (False, False)
     bad["now"] = False
     assert "pass" in [await ask(number) for number in range(40, 80)]
+    assert seen[-1] == (True, True)
 
 
 async def test_an_endpoint_that_is_out_makes_the_sample_wait() -> None:
