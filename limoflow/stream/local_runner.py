@@ -12,7 +12,6 @@ from limoflow.stream.local import LocalTransport
 from limoflow.stream.local_stage import LocalStageWorker
 from limoflow.stream.local_task import LocalTaskWorker
 from limoflow.stream.local_wait import listening
-from limoflow.stream.observer import SilentObserver, StreamObserver
 from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.types import Stage, Task
 from limoflow.stream.waiting import wait_at_most
@@ -33,15 +32,11 @@ class LocalRunner:
     ----------
     transport : LocalTransport
     policy : RetryPolicy, optional
-    observer : StreamObserver, optional
     """
 
-    def __init__(
-        self, transport: LocalTransport, policy: RetryPolicy | None = None, observer: StreamObserver | None = None
-    ) -> None:
+    def __init__(self, transport: LocalTransport, policy: RetryPolicy | None = None) -> None:
         self._transport = transport
         self._policy = policy or RetryPolicy()
-        self._observer = observer or SilentObserver()
         self._makers: list[tuple[str, Callable[[], _Worker]]] = []
         self._running: dict[int, tuple[_Worker, asyncio.Task[None]]] = {}
 
@@ -50,9 +45,7 @@ class LocalRunner:
         for index, stage in enumerate(workers):
 
             def make(stage: Stage = stage, index: int = index) -> _Worker:
-                return LocalStageWorker(
-                    stage, self._transport, (index, len(workers)), in_flight, self._policy, self._observer
-                )
+                return LocalStageWorker(stage, self._transport, (index, len(workers)), in_flight, self._policy)
 
             self._makers.append((stage.name, make))
 
@@ -61,7 +54,7 @@ class LocalRunner:
         for index, task in enumerate(workers):
 
             def make(task: Task = task, index: int = index) -> _Worker:
-                return LocalTaskWorker(task, self._transport, (index, len(workers)), self._policy, self._observer)
+                return LocalTaskWorker(task, self._transport, (index, len(workers)), self._policy)
 
             self._makers.append((task.name, make))
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 from limoflow.stream.local import LocalTransport
 from limoflow.stream.local_wait import listening
-from limoflow.stream.observer import StreamObserver
 from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.stage_engine import Delivered, StageEngine
 from limoflow.stream.types import Emit, Stage, TopicPartition
@@ -34,13 +32,11 @@ class LocalStageWorker:
         share: tuple[int, int],
         in_flight: int,
         policy: RetryPolicy,
-        observer: StreamObserver,
     ) -> None:
         self.name = stage.name
         self._stage = stage
         self._transport = transport
-        self._observer = observer
-        self._engine = StageEngine(stage, self._write, in_flight=in_flight, policy=policy, observer=observer)
+        self._engine = StageEngine(stage, self._write, in_flight=in_flight, policy=policy)
         number, count = share
         committed = transport.committed(stage.name, stage.topic)
         self._next = {
@@ -103,12 +99,9 @@ class LocalStageWorker:
             self._commit()
 
     def _commit(self) -> None:
-        began = time.perf_counter()
         positions = self._engine.ledger.take()
         if positions:
             self._transport.transact((), self.name, positions)
-            self._observer.committed(self.name, time.perf_counter() - began)
-        self._observer.in_flight(self.name, self._engine.ledger.pending)
 
     def _write(self, emits: Sequence[Emit], delivered: Delivered) -> None:
         self._transport.send(emits)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -12,7 +11,6 @@ from limoflow.errors import DependencyUnavailable
 from limoflow.stream.job_thread import JobThread
 from limoflow.stream.local import LocalTransport
 from limoflow.stream.local_wait import listening
-from limoflow.stream.observer import StreamObserver
 from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.task_feed import TaskFeed
 from limoflow.stream.types import Emit, Record, Task, TopicPartition
@@ -38,14 +36,12 @@ class LocalTaskWorker:
         transport: LocalTransport,
         share: tuple[int, int],
         policy: RetryPolicy,
-        observer: StreamObserver,
     ) -> None:
         self.name = task.name
         self._task = task
         self._transport = transport
         self._share = share
         self._policy = policy
-        self._observer = observer
         self._feed = TaskFeed(task)
         self._broadcast = {
             TopicPartition(topic, one): 0 for topic in self._feed.broadcast for one in transport.ends(topic)
@@ -62,8 +58,7 @@ class LocalTaskWorker:
                 try:
                     await self._begin()
                     await self._work(changed)
-                except DependencyUnavailable as outage:
-                    self._observer.retried(self.name, type(outage).__name__)
+                except DependencyUnavailable:
                     await wait_at_most(self._stopping, self._policy.outage_pause(self._waits))
                     self._waits += 1
         finally:
@@ -124,7 +119,6 @@ class LocalTaskWorker:
         return len(records)
 
     async def _transact(self, job: Callable[[], Iterable[Emit]]) -> int:
-        began = time.perf_counter()
         emits: list[Emit] = await self._call(lambda: list(job()))
         positions = self._feed.uncommitted()
         if not emits and not positions:
@@ -132,7 +126,6 @@ class LocalTaskWorker:
         ends: Mapping[TopicPartition, int] = self._transport.transact(emits, self.name, positions)
         self._feed.note_commit()
         self._waits = 0
-        self._observer.committed(self.name, time.perf_counter() - began)
         if ends:
             await self._call(lambda: self._task.delivered(ends))
         return len(emits)

@@ -55,9 +55,7 @@ def test_a_late_sample_of_an_old_window_changes_nothing_and_odd_values_are_taken
 
 @given(st.integers(LEAST, 400), st.integers(LEAST, 400), st.randoms(use_true_random=False))
 @settings(max_examples=50)
-def test_windows_that_differ_by_chance_are_far_from_an_alert(
-    first: int, second: int, chance: random.Random
-) -> None:
+def test_windows_that_differ_by_chance_are_far_from_an_alert(first: int, second: int, chance: random.Random) -> None:
     watch = DriftWatch()
     index = None
     for window, count in ((0, first), (1, second)):
