@@ -86,6 +86,32 @@ def test_pods_are_restricted_probed_and_bounded(name: str):
             assert word not in json.dumps(workload)
 
 
+def test_strimzi_makes_no_pod_that_the_namespace_refuses():
+    """Its operator writes pods of its own; only the templates say how, and the level is `restricted`."""
+    labels = named(BASE, "Namespace")["limoflow"]["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    spec = named(STRIMZI, "Kafka")["limoflow"]["spec"]
+    operators = {f"{one}Container" for one in spec["entityOperator"] if one != "template"}
+    containers = {"kafka": {"kafkaContainer"}, "entityOperator": operators}
+    assert spec.keys() == containers.keys(), "another part of the cluster has pods too"
+    for part, names in containers.items():
+        template = spec[part]["template"]
+        assert template["pod"]["securityContext"]["runAsNonRoot"] is True
+        assert template["pod"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for name in names:
+            context = template[name]["securityContext"]
+            assert context == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}, name
+
+
+def test_strimzis_own_policy_lets_in_no_more_than_ours():
+    policy = named(STRIMZI, "NetworkPolicy")["kafka"]["spec"]
+    kafka = named(STRIMZI, "Kafka")["limoflow"]["spec"]["kafka"]
+    opened = {port["port"]: rule["from"] for rule in policy["ingress"] for port in rule.get("ports", [])}
+    for listener in kafka["listeners"]:
+        assert listener["networkPolicyPeers"] == opened.pop(listener["port"])
+    assert set(opened) == ({9404} if "metricsConfig" in kafka else set())
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_services_listen_and_answer_where_the_code_does(name: str):
     container = container_of(workloads(BASE)[name])
