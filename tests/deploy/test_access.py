@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ import pytest
 from limoflow.stream.types import Input
 from limoflow.wiring.stack import SERVICES
 from schemas.topics import dead_letters_of, topics
-from tests.deploy.documents import named, overlay, workloads, written
+from tests.deploy.documents import Document, built_beside, named, overlay, workloads, written
+from tests.deploy.test_operate_docs import kustomizations
 
 STRIMZI = written("components/kafka-strimzi")
 SCALING = written("components/autoscaling")
+CLUSTER_WIDE = {"Namespace", "RuntimeClass"}
 
 
 def allowed(service: str, operation: str, kind: str = "topic") -> set[str]:
@@ -119,3 +122,40 @@ def test_what_the_scaler_signs_in_with_is_there():
     for scaled in named(documents, "ScaledObject").values():
         for trigger in scaled["spec"]["triggers"]:
             assert trigger["type"] != "kafka" or trigger["authenticationRef"]["name"] == "kafka"
+
+
+def asked_by_name(documents: list[Document]) -> set[str]:
+    """Return the namespaces that the scaler's triggers name: it runs in one of its own, so each must name ours."""
+    found = set()
+    for scaled in named(documents, "ScaledObject").values():
+        for trigger in scaled["spec"]["triggers"]:
+            data = trigger["metadata"]
+            if trigger["type"] == "kafka":
+                name, namespace, rest = data["bootstrapServers"].split(".")
+                assert (name, rest) == ("limoflow-kafka-bootstrap", "svc:9093")
+                found.add(namespace)
+            else:
+                selectors = re.findall(r"{(.*?)}", data["query"])
+                assert len(selectors) == len(re.findall(r"rate\(", data["query"]))
+                found |= {re.fullmatch(r'namespace="(.*)"', one)[1] for one in selectors}  # type: ignore[index]
+    return found
+
+
+def test_the_scaler_asks_in_the_namespace_of_the_overlay():
+    assert asked_by_name(overlay("production")) == {"limoflow"}
+
+
+def test_an_installation_of_a_team_is_scaled_by_its_own_lag(tmp_path: Path):
+    (own,) = [text for text in kustomizations("tenants.md") if "namespace:" in text]
+    documents = built_beside("overlays/own", own, tmp_path)
+    (namespace,) = {one["metadata"]["namespace"] for one in documents if one["kind"] not in CLUSTER_WIDE}
+    assert namespace != "limoflow"
+    assert asked_by_name(documents) == {namespace}
+
+
+def test_the_scaler_speaks_a_protocol_that_brokers_of_today_know():
+    for scaled in named(SCALING, "ScaledObject").values():
+        for trigger in scaled["spec"]["triggers"]:
+            if trigger["type"] == "kafka":
+                # The least that brokers of version 4 take.
+                assert tuple(map(int, trigger["metadata"]["version"].split("."))) >= (2, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 import yaml
 from typer.main import get_command
@@ -20,6 +21,12 @@ TEXT = "\n".join(PAGES.values())
 def commands() -> list[str]:
     """Indented lines, and what stands between backticks."""
     return re.findall(r"(?m)^    (\S.*)$", TEXT) + re.findall(r"`([^`\n]+)`", TEXT)
+
+
+def kustomizations(page: str) -> list[str]:
+    """Return the kustomizations that a page shows."""
+    blocks = re.findall(r"(?m)(?:^    .+\n)+", PAGES[page])
+    return [textwrap.dedent(block) for block in blocks if block.lstrip().startswith("resources:")]
 
 
 def all_of(pattern: str) -> set[str]:
