@@ -20,6 +20,7 @@ from services.ingestor.tenants import Quota, Tenants, read_tenants
 from services.trainer.settings import TrainerSettings
 from tests.deploy.cluster.place import ROOT
 from tests.deploy.documents import K8S, OVERLAYS, container_of, every_folder, named, overlay, workloads, written
+from tests.deploy.test_image_imports import modules_below, path_of, reached
 
 BASE = written("base")
 STRIMZI = written("components/kafka-strimzi")
@@ -27,6 +28,10 @@ STRIMZI = written("components/kafka-strimzi")
 STANDARD = {"OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM"}
 SETTINGS: tuple[type[BaseSettings], ...] = (BrokerSettings, ServiceSettings, ExporterSettings, TrainerSettings)
 PODS = {*SERVICES, "triton"}
+# How code speaks of the shared folder: the run's sources, benchmarks and indexes, or the installation's own files.
+SHARED = re.compile(r"(?<!class )\bHome\(|\brun\.folder\b|\bsettings\.(?:home|folder)\b")
+# What the code of these only reads there.
+READERS = {"verifier", "scorer", "selector"}
 
 
 def test_generated_files_are_fresh():
@@ -110,6 +115,33 @@ def test_strimzis_own_policy_lets_in_no_more_than_ours():
     for listener in kafka["listeners"]:
         assert listener["networkPolicyPeers"] == opened.pop(listener["port"])
     assert set(opened) == ({9404} if "metricsConfig" in kafka else set())
+
+
+def reads_shared_files(service: str) -> bool:
+    """Whether a service's code, or what it imports at whatever remove, opens files of the shared folder."""
+    paths = [path_of(module) for module in reached(modules_below(f"services/{service}"), set())]
+    return any(SHARED.search(path.read_text(encoding="utf-8")) for path in paths if path is not None)
+
+
+@pytest.mark.parametrize("overlay_name", OVERLAYS)
+def test_who_reads_shared_files_has_them_mounted(overlay_name: str):
+    documents = overlay(overlay_name)
+    home = named(documents, "ConfigMap")["limoflow"]["data"]["LIMOFLOW_HOME"]
+    for name in SERVICES:
+        workload = workloads(documents)[name]
+        mounts = {one["mountPath"]: one for one in container_of(workload)["volumeMounts"]}
+        assert (home in mounts) == reads_shared_files(name), name
+        if home in mounts:
+            assert mounts[home].get("readOnly", False) == (name in READERS), name
+            (volume,) = [one for one in workload["spec"]["template"]["spec"]["volumes"] if one["name"] == "home"]
+            assert volume["persistentVolumeClaim"]["claimName"] in named(documents, "PersistentVolumeClaim")
+
+
+def test_a_volume_for_one_node_is_the_laptops_alone():
+    modes = {
+        name: named(overlay(name), "PersistentVolumeClaim")["limoflow-home"]["spec"]["accessModes"] for name in OVERLAYS
+    }
+    assert modes == {"laptop": ["ReadWriteOnce"], "production": ["ReadWriteMany"], "gpu": ["ReadWriteMany"]}
 
 
 @pytest.mark.parametrize("name", SERVICES)
