@@ -207,6 +207,22 @@ def test_the_brokers_of_each_overlay_are_where_the_services_look():
             assert all(one["tls"] for one in kafka["spec"]["kafka"]["listeners"])
 
 
+def test_rules_ask_for_jobs_that_the_monitors_name():
+    """By itself a PodMonitor's job is `namespace/name`, so `up{job="limoflow"}` would be asked of nothing."""
+    named_jobs = {
+        relabeling["replacement"]
+        for monitor in named(written("components/monitoring"), "PodMonitor").values()
+        for endpoint in monitor["spec"]["podMetricsEndpoints"]
+        for relabeling in endpoint.get("relabelings", [])
+        if relabeling["targetLabel"] == "job"
+    }
+    rules = [path.read_text(encoding="utf-8") for path in (ROOT / "deploy" / "prometheus").glob("*.yaml")]
+    asked = {job for text in rules for job in re.findall(r'\bjob=~?"([^"]+)"', text)}
+    assert asked
+    for job in asked:
+        assert any(re.fullmatch(job, name) for name in named_jobs), job
+
+
 def test_the_laptop_overlay_is_small():
     documents = overlay("laptop")
     assert {one["spec"]["replicas"] for one in workloads(documents).values()} == {1}
