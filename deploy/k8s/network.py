@@ -16,8 +16,8 @@ def policies() -> list[Manifest]:
     """Return the policies of the base; those towards Kafka are the components' that run it."""
     services = [workload.name for workload in WORKLOADS]
     models = [*services_that_import("limoflow.inference.triton"), "cli"]
-    # The ingestor reads object stores, the exporter may write to one.
-    outside = sorted({*services_that_import("limoflow.inference.endpoint"), "ingestor", "exporter"})
+    # The ingestor reads object stores, and so does who plans a run; the exporter may write to one.
+    outside = sorted({*services_that_import("limoflow.inference.endpoint"), "ingestor", "exporter", "cli"})
     return [
         _policy("default-deny", {}, ["Ingress", "Egress"]),
         _policy("names", {}, ["Egress"], egress=[_names()]),

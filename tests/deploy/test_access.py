@@ -10,11 +10,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from limoflow.stream.types import Input
 from limoflow.wiring.stack import SERVICES
 from schemas.topics import dead_letters_of, topics
-from tests.deploy.documents import Document, built_beside, named, overlay, workloads, written
+from tests.deploy.documents import Document, built, built_beside, named, overlay, workloads, written
 from tests.deploy.test_operate_docs import kustomizations
 
 STRIMZI = written("components/kafka-strimzi")
@@ -71,6 +72,41 @@ def test_there_is_a_user_for_each_service_and_its_password_reaches_it_alone():
             assert environment["LIMOFLOW_KAFKA_SASL_USERNAME"]["value"] == f"limoflow-{name}"
             reference = environment["LIMOFLOW_KAFKA_SASL_PASSWORD"]["valueFrom"]["secretKeyRef"]
             assert reference == {"name": f"limoflow-{name}", "key": "password"}
+
+
+def test_a_run_is_submitted_in_production_with_the_account_of_the_command_line():
+    (job,) = named(list(yaml.safe_load_all(built("jobs/production"))), "Job").values()
+    pod, documents = job["spec"]["template"]["spec"], overlay("production")
+    (container,) = pod["containers"]
+    environment = {one["name"]: one for one in container["env"]}
+    user = environment["LIMOFLOW_KAFKA_SASL_USERNAME"]["value"]
+    assert user == "limoflow-cli"
+    assert user in named(documents, "KafkaUser")
+    reference = environment["LIMOFLOW_KAFKA_SASL_PASSWORD"]["valueFrom"]["secretKeyRef"]
+    assert reference == {"name": user, "key": "password"}
+    place = named(documents, "ConfigMap")["limoflow"]["data"]["LIMOFLOW_KAFKA_SSL_CA_LOCATION"]
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "kafka-ca"]
+    assert f"{mount['mountPath']}/ca.crt" == place
+    assert any(one["name"] == "kafka-ca" for one in pod["volumes"])
+    # What else it names is in its own namespace alone.
+    assert job["metadata"]["namespace"] == named(documents, "ConfigMap")["limoflow"]["metadata"]["namespace"]
+    # Planning a run looks at its sources, in object stores too.
+    policies = named(documents, "NetworkPolicy")
+    for policy in ("kafka-clients", "outside", "models-clients"):
+        (selected,) = policies[policy]["spec"]["podSelector"]["matchExpressions"]
+        assert job["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"] in selected["values"], policy
+
+
+def test_a_run_of_ones_own_is_a_folder_beside_ours(tmp_path: Path):
+    (own,) = [text for text in kustomizations("install.md") if "configMapGenerator" in text]
+    documents = built_beside("jobs/own", own, tmp_path, run="name: own\n")
+    (job,), (spec,) = (named(documents, kind).values() for kind in ("Job", "ConfigMap"))
+    assert spec["data"] == {"run.yaml": "name: own\n"}
+    volumes = {one["name"]: one for one in job["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["run-spec"]["configMap"]["name"] == spec["metadata"]["name"] != "run-demo"
+    assert job["metadata"]["name"] != "run-demo"
+    assert volumes["home"]["persistentVolumeClaim"]["claimName"] == "limoflow-home"
+    assert volumes["kafka-ca"]["secret"]["secretName"] == "limoflow-cluster-ca-cert"
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         yield running
 
 
-@pytest.mark.parametrize("name", [*(f"overlays/{one}" for one in OVERLAYS), "jobs/demo"])
+@pytest.mark.parametrize("name", [*(f"overlays/{one}" for one in OVERLAYS), "jobs/demo", "jobs/production"])
 def test_the_api_server_takes_it_without_a_warning(server: ApiServer, name: str):
     # Warnings are how it says that pods would violate the namespace's restrictions.
     documents = [one for one in yaml.safe_load_all(built(name)) if one["kind"] != "Namespace"]

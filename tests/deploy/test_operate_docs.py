@@ -11,6 +11,7 @@ from typer.main import get_command
 from limoflow.cli.main import app
 from services.ingestor.tenants import Quota, Tenants
 from tests.deploy.cluster.place import ROOT
+from tests.deploy.cluster.scenario import documented
 from tests.deploy.documents import built, named, overlay, workloads
 from tests.deploy.test_images import TARGETS
 
@@ -73,3 +74,10 @@ def test_the_example_of_tenants_holds_and_its_keys_are_all_that_the_code_knows()
     shown = set().union(*(quota.model_fields_set for quota in known.tenants.values()))
     assert shown == set(Quota.model_fields)
     assert known.model_fields_set == set(Tenants.model_fields)
+
+
+def test_the_node_of_one_machine_is_asked_for_nothing_that_needs_operators():
+    wanted = [
+        command for command in documented() if re.search(r"production|scaledobject|kafkas?(/|\b.*strimzi)", command)
+    ]
+    assert wanted == []
