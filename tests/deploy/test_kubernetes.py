@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -12,6 +14,7 @@ from pydantic_settings import BaseSettings
 
 from deploy.k8s.common import services_that_import
 from deploy.k8s.generate import texts
+from limoflow.observe.tracing import TracingSettings
 from limoflow.settings import ServiceSettings
 from limoflow.stream.settings import BrokerSettings
 from limoflow.wiring.stack import SERVICES, idle_workers
@@ -19,8 +22,19 @@ from services.exporter.settings import ExporterSettings
 from services.ingestor.tenants import Quota, Tenants, read_tenants
 from services.trainer.settings import TrainerSettings
 from tests.deploy.cluster.place import ROOT
-from tests.deploy.documents import K8S, OVERLAYS, container_of, every_folder, named, overlay, workloads, written
+from tests.deploy.documents import (
+    K8S,
+    OVERLAYS,
+    built_beside,
+    container_of,
+    every_folder,
+    named,
+    overlay,
+    workloads,
+    written,
+)
 from tests.deploy.test_image_imports import modules_below, path_of, reached
+from tests.deploy.test_operate_docs import kustomizations
 
 BASE = written("base")
 STRIMZI = written("components/kafka-strimzi")
@@ -263,6 +277,34 @@ def test_traffic_is_denied_by_default_and_edges_follow_the_imports():
     assert "scorer" in selected("models-clients")
     assert "generator" in selected("outside")
     assert "selector" not in selected("outside")
+
+
+def test_traces_reach_the_collector_from_every_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (own,) = [text for text in kustomizations("install.md") if "components/tracing" in text]
+    documents = built_beside("overlays/own", own, tmp_path)
+    for variable, value in named(documents, "ConfigMap")["limoflow"]["data"].items():
+        monkeypatch.setenv(variable, value)
+    address = urlsplit(TracingSettings().endpoint)
+    spec = named(documents, "NetworkPolicy")["traces"]["spec"]
+    assert set(spec["podSelector"]["matchExpressions"][0]["values"]) == set(SERVICES)
+    (edge,) = spec["egress"]
+    (peer,) = edge["to"]
+    assert edge["ports"] == [{"protocol": "TCP", "port": address.port}]
+    namespace = peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    assert str(address.hostname).partition(".")[2] == namespace
+
+
+def test_an_operators_own_overlay_opens_a_private_address_to_who_speaks_outside(tmp_path: Path):
+    (own,) = [text for text in kustomizations("install.md") if "components/private-endpoints" in text]
+    policies = named(built_beside("overlays/own", own, tmp_path), "NetworkPolicy")
+    assert policies["private-endpoints"]["spec"]["podSelector"] == policies["outside"]["spec"]["podSelector"]
+    (shown,) = re.findall(r"cidr, value: ([\d./]+)", own)
+    (edge,) = policies["private-endpoints"]["spec"]["egress"]
+    assert edge["to"] == [{"ipBlock": {"cidr": shown}}]
+    # It is one that the policy of the base leaves out.
+    (public,) = policies["outside"]["spec"]["egress"][0]["to"]
+    left_out = [ipaddress.ip_network(one) for one in public["ipBlock"]["except"]]
+    assert any(ipaddress.ip_network(shown).subnet_of(one) for one in left_out)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
