@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from pathlib import Path
 
 import yaml
 from typer.main import get_command
@@ -12,7 +13,7 @@ from limoflow.cli.main import app
 from services.ingestor.tenants import Quota, Tenants
 from tests.deploy.cluster.place import ROOT
 from tests.deploy.cluster.scenario import documented
-from tests.deploy.documents import built, named, overlay, workloads
+from tests.deploy.documents import built, built_beside, named, overlay, workloads
 from tests.deploy.test_images import TARGETS
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "operate").glob("*.md")}
@@ -81,3 +82,24 @@ def test_the_node_of_one_machine_is_asked_for_nothing_that_needs_operators():
         command for command in documented() if re.search(r"production|scaledobject|kafkas?(/|\b.*strimzi)", command)
     ]
     assert wanted == []
+
+
+def test_a_restore_begins_with_a_broker_that_waits_and_workers_at_nothing(tmp_path: Path):
+    (own,) = kustomizations("backup.md")
+    documents = built_beside("overlays/own", own, tmp_path)
+    (kafka,) = named(documents, "Kafka").values()
+    assert kafka["metadata"]["annotations"] == {"strimzi.io/pause-reconciliation": "true"}
+    for scaled in named(documents, "ScaledObject").values():
+        assert scaled["metadata"]["annotations"] == {"autoscaling.keda.sh/paused-replicas": "0"}
+    assert {one["spec"]["replicas"] for one in workloads(documents).values()} == {0}
+
+
+def test_what_the_scaler_does_not_own_is_stopped_beside_it():
+    owned = set(named(overlay("production"), "ScaledObject"))
+    (command,) = [one for one in commands() if one.startswith("kubectl -n limoflow scale statefulset/")]
+    assert set(re.findall(r"\w+/(\w+)", command)) == set(workloads(overlay("production"))) - owned
+
+
+def test_an_upgrade_is_of_the_readers_own_overlay():
+    assert "overlays/production" not in PAGES["upgrade.md"]
+    assert "kubectl apply -k YOUR-OVERLAY" in PAGES["upgrade.md"]

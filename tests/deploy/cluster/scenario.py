@@ -31,8 +31,8 @@ DOCS = ROOT / "docs"
 NAMESPACE = "limoflow"
 USER = 10001
 DOCUMENTED_JOB = "run-demo"
-# What is for clusters with operators; a real API server takes these overlays and jobs in test_api_server.py.
-ELSEWHERE = ("overlays/production", "jobs/production")
+# What is for clusters with operators, or the reader's own; a real API server takes it in test_api_server.py.
+ELSEWHERE = ("overlays/production", "jobs/production", "YOUR-OVERLAY", "scaledobject", "kafka/limoflow")
 WORKLOADS = ("deployment", "statefulset")
 
 
