@@ -14,6 +14,7 @@ PORT = 9400
 USER = 10001
 HOME = "/var/lib/limoflow"
 CLUSTER = "limoflow"
+NAMESPACE = "limoflow"
 BROKER = BrokerSettings(partitions=12, replication_factor=3)
 
 Manifest = dict[str, Any]

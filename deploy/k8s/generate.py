@@ -11,9 +11,9 @@ from pathlib import Path
 import yaml
 
 from deploy.k8s.common import FOLDER, Manifest
-from deploy.k8s.kafka import credential_patches, topic_manifests, user_manifests
+from deploy.k8s.kafka import credential_patches, job_patch, topic_manifests, user_manifests
 from deploy.k8s.monitoring import DASHBOARDS, dashboards, monitors, rules
-from deploy.k8s.network import policies
+from deploy.k8s.network import policies, private_policies, tracing_policies
 from deploy.k8s.scaling import scaled_objects
 from deploy.k8s.workloads import WORKLOADS, tenants_file, workload_manifests
 
@@ -30,7 +30,10 @@ def documents() -> dict[Path, Sequence[Manifest]]:
         components / "kafka-strimzi" / "topics.yaml": topic_manifests(),
         components / "kafka-strimzi" / "users.yaml": user_manifests(),
         components / "kafka-strimzi" / "credentials.yaml": credential_patches(),
+        FOLDER / "jobs" / "production" / "credentials.yaml": [job_patch()],
         components / "autoscaling" / "scaled-objects.yaml": scaled_objects(),
+        components / "tracing" / "network.yaml": tracing_policies(),
+        components / "private-endpoints" / "network.yaml": private_policies(),
         components / "monitoring" / "monitors.yaml": monitors(),
         components / "monitoring" / "rules.yaml": rules(),
         DASHBOARDS / "kustomization.yaml": [dashboards()],

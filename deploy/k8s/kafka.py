@@ -43,10 +43,16 @@ def credential_patches() -> list[Manifest]:
             "apiVersion": "apps/v1",
             "kind": "StatefulSet" if workload.stateful else "Deployment",
             "metadata": {"name": workload.name},
-            "spec": {"template": {"spec": _credentials(workload.name)}},
+            "spec": {"template": {"spec": _credentials(workload.name, workload.name)}},
         }
         for workload in WORKLOADS
     ]
+
+
+def job_patch() -> Manifest:
+    """Return the patch that gives the job of a run the account of the command line and the broker's certificate."""
+    spec = {"template": {"spec": _credentials("cli", "run")}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "run-demo"}, "spec": spec}
 
 
 def rights(service: str) -> list[Manifest]:
@@ -91,7 +97,7 @@ def _owned(kind: str, name: str, spec: Manifest) -> Manifest:
     return {"apiVersion": API, "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def _credentials(name: str) -> Manifest:
+def _credentials(name: str, container: str) -> Manifest:
     user = f"{CLUSTER}-{name}"
     reference = {"secretKeyRef": {"name": user, "key": "password"}}
     environment = [
@@ -101,7 +107,7 @@ def _credentials(name: str) -> Manifest:
     mount = {"name": "kafka-ca", "mountPath": CERTIFICATE, "readOnly": True}
     secret = {"secretName": f"{CLUSTER}-cluster-ca-cert", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
     return {
-        "containers": [{"name": name, "env": environment, "volumeMounts": [mount]}],
+        "containers": [{"name": container, "env": environment, "volumeMounts": [mount]}],
         "volumes": [{"name": "kafka-ca", "secret": secret}],
     }
 

@@ -53,9 +53,11 @@ def dashboards() -> Manifest:
 
 def _monitor(name: str, pods: list[str], port: str) -> Manifest:
     selector = {"matchExpressions": [{"key": "app.kubernetes.io/name", "operator": "In", "values": pods}]}
+    # Else the operator says `namespace/name`, which no rule of deploy/prometheus asks for.
+    job = {"targetLabel": "job", "replacement": name}
     spec = {
         "selector": selector,
-        "podMetricsEndpoints": [{"port": port, "path": "/metrics", "interval": "15s"}],
+        "podMetricsEndpoints": [{"port": port, "path": "/metrics", "interval": "15s", "relabelings": [job]}],
         "podTargetLabels": ["app.kubernetes.io/name"],
     }
     metadata = {"name": name, "labels": labels(name)}

@@ -1,4 +1,4 @@
-"""Network policies: nothing speaks to anything, except along the edges that the code has."""
+"""Network policies: nothing speaks to anything, except along the edges that the code has or an operator adds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ KAFKA_PORTS = (9092, 9093)
 TRITON_PORT = 8001
 TRITON_METRICS_PORT = 8002
 NAME = "app.kubernetes.io/name"
+COLLECTOR_NAMESPACE = "observability"
+COLLECTOR_PORT = 4318
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"]
 
 
@@ -16,8 +18,6 @@ def policies() -> list[Manifest]:
     """Return the policies of the base; those towards Kafka are the components' that run it."""
     services = [workload.name for workload in WORKLOADS]
     models = [*services_that_import("limoflow.inference.triton"), "cli"]
-    # The ingestor reads object stores, the exporter may write to one.
-    outside = sorted({*services_that_import("limoflow.inference.endpoint"), "ingestor", "exporter"})
     return [
         _policy("default-deny", {}, ["Ingress", "Egress"]),
         _policy("names", {}, ["Egress"], egress=[_names()]),
@@ -39,7 +39,7 @@ def policies() -> list[Manifest]:
             ["Ingress"],
             ingress=[{"from": [{"podSelector": _pods(models)}], "ports": _tcp(TRITON_PORT)}],
         ),
-        _policy("outside", _pods(outside), ["Egress"], egress=[_outside()]),
+        _policy("outside", _pods(_speak_outside()), ["Egress"], egress=[_outside()]),
         _policy(
             "scrapes",
             _pods([*services, "triton"]),
@@ -47,6 +47,24 @@ def policies() -> list[Manifest]:
             ingress=[{"from": [_namespace("monitoring")], "ports": _tcp(PORT, TRITON_METRICS_PORT)}],
         ),
     ]
+
+
+def tracing_policies() -> list[Manifest]:
+    """Return the edge of every service to the collector of traces."""
+    services = [workload.name for workload in WORKLOADS]
+    edge = {"to": [_namespace(COLLECTOR_NAMESPACE)], "ports": _tcp(COLLECTOR_PORT)}
+    return [_policy("traces", _pods(services), ["Egress"], egress=[edge])]
+
+
+def private_policies() -> list[Manifest]:
+    """Return, as an example, an edge to one private address: of a chat endpoint or an object store."""
+    edge = {"to": [{"ipBlock": {"cidr": "10.0.0.10/32"}}], "ports": _tcp(443)}
+    return [_policy("private-endpoints", _pods(_speak_outside()), ["Egress"], egress=[edge])]
+
+
+def _speak_outside() -> list[str]:
+    # The ingestor reads object stores, and so does who plans a run; the exporter may write to one.
+    return sorted({*services_that_import("limoflow.inference.endpoint"), "ingestor", "exporter", "cli"})
 
 
 def _policy(name: str, pods: Manifest, kinds: list[str], **rules: list[Manifest]) -> Manifest:

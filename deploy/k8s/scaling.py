@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploy.k8s.common import BROKER, CLUSTER, Manifest
+from deploy.k8s.common import BROKER, CLUSTER, NAMESPACE, Manifest
 from deploy.k8s.workloads import WORKLOADS
 from schemas.topics import topics
 
@@ -37,7 +37,10 @@ SCALES = (
     Scale("trainer", "releases", 1, least=0),
 )
 TRIGGER_AUTHENTICATION = "kafka"
-BOOTSTRAP = f"{CLUSTER}-kafka-bootstrap:9093"
+# The scaler asks from a namespace of its own; transformers/namespace puts another one's name here.
+BOOTSTRAP = f"{CLUSTER}-kafka-bootstrap.{NAMESPACE}.svc:9093"
+# The oldest protocol that brokers of version 4 speak; by itself the scaler speaks that of 1.0.
+PROTOCOL = "2.1.0"
 
 
 def scaled_objects() -> list[Manifest]:
@@ -57,6 +60,7 @@ def _scaled(scale: Scale) -> Manifest:
         # The marker of a transaction counts as one record that no group ever reads.
         "activationLagThreshold": "1",
         "offsetResetPolicy": "earliest",
+        "version": PROTOCOL,
     }
     kafka = {"type": "kafka", "metadata": metadata, "authenticationRef": {"name": TRIGGER_AUTHENTICATION}}
     spec = {

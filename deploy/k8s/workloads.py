@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from deploy.k8s.common import HOME, PORT, USER, VERSION, Manifest, labels, manifest
 from services.ingestor.tenants import Tenants
@@ -20,8 +20,8 @@ class Workload:
     ----------
     stateful : bool
         Whether its transactional id must stay the same after a restart: a StatefulSet keeps the pod's name.
-    home : bool
-        Whether it reads or writes the shared folder (lake, releases, adapters).
+    home : str
+        What it does with the shared folder (lake, models, rewards, benchmarks, indexes, releases, adapters).
     cpu, memory : tuple of str
         Request and limit.
     grace_s : int
@@ -32,7 +32,7 @@ class Workload:
 
     name: str
     stateful: bool
-    home: bool
+    home: Literal["none", "read", "write"]
     replicas: int
     cpu: tuple[str, str]
     memory: tuple[str, str]
@@ -42,15 +42,15 @@ class Workload:
 
 # Memory: what `make test-k8s` shows of each pod after the demo, with room; docs/operate/scale.md has the figures.
 WORKLOADS = (
-    Workload("ingestor", True, True, 1, ("250m", "1"), ("128Mi", "512Mi"), tenants=True),
-    Workload("generator", False, False, 2, ("250m", "1"), ("128Mi", "512Mi")),
+    Workload("ingestor", True, "write", 1, ("250m", "1"), ("128Mi", "512Mi"), tenants=True),
+    Workload("generator", False, "none", 2, ("250m", "1"), ("128Mi", "512Mi")),
     # Programs of its checks run beside it, up to 512 MiB each; they are the first to be killed.
-    Workload("verifier", False, False, 2, ("500m", "2"), ("192Mi", "2Gi")),
-    Workload("scorer", False, False, 2, ("250m", "1"), ("128Mi", "512Mi")),
+    Workload("verifier", False, "read", 2, ("500m", "2"), ("192Mi", "2Gi")),
+    Workload("scorer", False, "read", 2, ("250m", "1"), ("128Mi", "512Mi")),
     # Pools of open windows are in memory: 100,000 samples of a few kB for each.
-    Workload("selector", True, False, 2, ("500m", "2"), ("512Mi", "2Gi")),
-    Workload("exporter", True, True, 1, ("250m", "1"), ("128Mi", "1Gi")),
-    Workload("trainer", True, True, 1, ("1", "4"), ("1Gi", "8Gi"), 120),
+    Workload("selector", True, "read", 2, ("500m", "2"), ("512Mi", "2Gi")),
+    Workload("exporter", True, "write", 1, ("250m", "1"), ("128Mi", "1Gi")),
+    Workload("trainer", True, "write", 1, ("1", "4"), ("1Gi", "8Gi"), 120),
 )
 
 
@@ -77,7 +77,7 @@ def workload_manifests(workload: Workload) -> list[Manifest]:
 
 def _pod(workload: Workload) -> Manifest:
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
-    if workload.home:
+    if workload.home != "none":
         volumes.append({"name": "home", "persistentVolumeClaim": {"claimName": "limoflow-home"}})
     if workload.tenants:
         volumes.append({"name": "tenants", "configMap": {"name": TENANTS}})
@@ -112,7 +112,8 @@ def _spread(key: str, name: str) -> Manifest:
 
 def _container(workload: Workload) -> Manifest:
     mounts: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - a volume of the pod's own
-    mounts += [{"name": "home", "mountPath": HOME}] if workload.home else []
+    if workload.home != "none":
+        mounts.append({"name": "home", "mountPath": HOME, **({"readOnly": True} if workload.home == "read" else {})})
     mounts += [{"name": "tenants", "mountPath": TENANTS_FOLDER, "readOnly": True}] if workload.tenants else []
     environment: list[Manifest] = [
         {"name": "LIMOFLOW_INSTANCE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}

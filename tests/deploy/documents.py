@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,11 +32,26 @@ def written(folder: str) -> list[Document]:
 @cache
 def built(folder: str) -> str:
     """Return an overlay or job as kustomize builds it; skips the test where there is no kustomize."""
+    return _build(K8S / folder)
+
+
+def built_beside(folder: str, kustomization: str, place: Path, **files: str) -> list[Document]:
+    """Return what an operator's own kustomization makes of ours: its folder lies beside them, in a copy."""
+    for name in ("k8s", "grafana"):
+        shutil.copytree(K8S.parent / name, place / name)
+    own = place / "k8s" / folder
+    own.mkdir()
+    for name, text in {"kustomization": kustomization, **files}.items():
+        (own / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return list(yaml.safe_load_all(_build(own)))
+
+
+def _build(folder: Path) -> str:
     kubectl, kustomize = program("kubectl"), program("kustomize")
     if kubectl is None and kustomize is None:
         pytest.skip("needs kubectl or kustomize on the PATH, or in the folder bin of $K8S_DIR")
     command = [kubectl, "kustomize"] if kubectl else [str(kustomize), "build"]
-    return subprocess.run([*command, str(K8S / folder)], check=True, capture_output=True, text=True).stdout
+    return subprocess.run([*command, str(folder)], check=True, capture_output=True, text=True).stdout
 
 
 def overlay(name: str) -> list[Document]:

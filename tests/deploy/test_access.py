@@ -6,17 +6,21 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from limoflow.stream.types import Input
 from limoflow.wiring.stack import SERVICES
 from schemas.topics import dead_letters_of, topics
-from tests.deploy.documents import named, overlay, workloads, written
+from tests.deploy.documents import Document, built, built_beside, named, overlay, workloads, written
+from tests.deploy.test_operate_docs import kustomizations
 
 STRIMZI = written("components/kafka-strimzi")
 SCALING = written("components/autoscaling")
+CLUSTER_WIDE = {"Namespace", "RuntimeClass"}
 
 
 def allowed(service: str, operation: str, kind: str = "topic") -> set[str]:
@@ -70,6 +74,41 @@ def test_there_is_a_user_for_each_service_and_its_password_reaches_it_alone():
             assert reference == {"name": f"limoflow-{name}", "key": "password"}
 
 
+def test_a_run_is_submitted_in_production_with_the_account_of_the_command_line():
+    (job,) = named(list(yaml.safe_load_all(built("jobs/production"))), "Job").values()
+    pod, documents = job["spec"]["template"]["spec"], overlay("production")
+    (container,) = pod["containers"]
+    environment = {one["name"]: one for one in container["env"]}
+    user = environment["LIMOFLOW_KAFKA_SASL_USERNAME"]["value"]
+    assert user == "limoflow-cli"
+    assert user in named(documents, "KafkaUser")
+    reference = environment["LIMOFLOW_KAFKA_SASL_PASSWORD"]["valueFrom"]["secretKeyRef"]
+    assert reference == {"name": user, "key": "password"}
+    place = named(documents, "ConfigMap")["limoflow"]["data"]["LIMOFLOW_KAFKA_SSL_CA_LOCATION"]
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "kafka-ca"]
+    assert f"{mount['mountPath']}/ca.crt" == place
+    assert any(one["name"] == "kafka-ca" for one in pod["volumes"])
+    # What else it names is in its own namespace alone.
+    assert job["metadata"]["namespace"] == named(documents, "ConfigMap")["limoflow"]["metadata"]["namespace"]
+    # Planning a run looks at its sources, in object stores too.
+    policies = named(documents, "NetworkPolicy")
+    for policy in ("kafka-clients", "outside", "models-clients"):
+        (selected,) = policies[policy]["spec"]["podSelector"]["matchExpressions"]
+        assert job["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"] in selected["values"], policy
+
+
+def test_a_run_of_ones_own_is_a_folder_beside_ours(tmp_path: Path):
+    (own,) = [text for text in kustomizations("install.md") if "configMapGenerator" in text]
+    documents = built_beside("jobs/own", own, tmp_path, run="name: own\n")
+    (job,), (spec,) = (named(documents, kind).values() for kind in ("Job", "ConfigMap"))
+    assert spec["data"] == {"run.yaml": "name: own\n"}
+    volumes = {one["name"]: one for one in job["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["run-spec"]["configMap"]["name"] == spec["metadata"]["name"] != "run-demo"
+    assert job["metadata"]["name"] != "run-demo"
+    assert volumes["home"]["persistentVolumeClaim"]["claimName"] == "limoflow-home"
+    assert volumes["kafka-ca"]["secret"]["secretName"] == "limoflow-cluster-ca-cert"
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_may_do_what_the_contract_says_and_no_more(service: str):
     assert allowed(service, "Read") == {name for name, topic in topics().items() if service in topic.consumers}
@@ -119,3 +158,40 @@ def test_what_the_scaler_signs_in_with_is_there():
     for scaled in named(documents, "ScaledObject").values():
         for trigger in scaled["spec"]["triggers"]:
             assert trigger["type"] != "kafka" or trigger["authenticationRef"]["name"] == "kafka"
+
+
+def asked_by_name(documents: list[Document]) -> set[str]:
+    """Return the namespaces that the scaler's triggers name: it runs in one of its own, so each must name ours."""
+    found = set()
+    for scaled in named(documents, "ScaledObject").values():
+        for trigger in scaled["spec"]["triggers"]:
+            data = trigger["metadata"]
+            if trigger["type"] == "kafka":
+                name, namespace, rest = data["bootstrapServers"].split(".")
+                assert (name, rest) == ("limoflow-kafka-bootstrap", "svc:9093")
+                found.add(namespace)
+            else:
+                selectors = re.findall(r"{(.*?)}", data["query"])
+                assert len(selectors) == len(re.findall(r"rate\(", data["query"]))
+                found |= {re.fullmatch(r'namespace="(.*)"', one)[1] for one in selectors}  # type: ignore[index]
+    return found
+
+
+def test_the_scaler_asks_in_the_namespace_of_the_overlay():
+    assert asked_by_name(overlay("production")) == {"limoflow"}
+
+
+def test_an_installation_of_a_team_is_scaled_by_its_own_lag(tmp_path: Path):
+    (own,) = [text for text in kustomizations("tenants.md") if "namespace:" in text]
+    documents = built_beside("overlays/own", own, tmp_path)
+    (namespace,) = {one["metadata"]["namespace"] for one in documents if one["kind"] not in CLUSTER_WIDE}
+    assert namespace != "limoflow"
+    assert asked_by_name(documents) == {namespace}
+
+
+def test_the_scaler_speaks_a_protocol_that_brokers_of_today_know():
+    for scaled in named(SCALING, "ScaledObject").values():
+        for trigger in scaled["spec"]["triggers"]:
+            if trigger["type"] == "kafka":
+                # The least that brokers of version 4 take.
+                assert tuple(map(int, trigger["metadata"]["version"].split("."))) >= (2, 1)

@@ -56,23 +56,28 @@ def imported(module: str) -> Iterator[str]:
             todo += ast.iter_child_nodes(node)
 
 
-def foreign(starts: set[str], without: set[str]) -> dict[str, str]:
-    """Return the top-level packages of others that modules need, each with a module that imports it."""
-    seen, todo, found = set(without), sorted(starts), dict[str, str]()
+def reached(starts: set[str], without: set[str]) -> dict[str, set[str]]:
+    """Return our modules that some import, at whatever remove, each with all that it imports."""
+    todo, found = sorted(starts), dict[str, set[str]]()
     while todo:
         module = todo.pop()
-        if module in seen:
+        if module in found or module in without:
             continue
-        seen.add(module)
-        for name in imported(module):
-            top = name.partition(".")[0]
-            if top in OWN:
+        found[module] = set(imported(module))
+        for name in found[module]:
+            if name.partition(".")[0] in OWN:
                 parts = name.split(".")
                 parents = (".".join(parts[: depth + 1]) for depth in range(len(parts)))
                 todo += [parent for parent in parents if path_of(parent) is not None]
-            elif top not in sys.stdlib_module_names:
-                found.setdefault(top, module)
     return found
+
+
+def foreign(starts: set[str], without: set[str]) -> dict[str, str]:
+    """Return the top-level packages of others that modules need, each with a module that imports it."""
+    others = {
+        name.partition(".")[0]: module for module, names in reached(starts, without).items() for name in sorted(names)
+    }
+    return {top: module for top, module in others.items() if top not in OWN and top not in sys.stdlib_module_names}
 
 
 def lacking(lock: str, needed: dict[str, str]) -> dict[str, str]:

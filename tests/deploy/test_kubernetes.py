@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -12,6 +14,7 @@ from pydantic_settings import BaseSettings
 
 from deploy.k8s.common import services_that_import
 from deploy.k8s.generate import texts
+from limoflow.observe.tracing import TracingSettings
 from limoflow.settings import ServiceSettings
 from limoflow.stream.settings import BrokerSettings
 from limoflow.wiring.stack import SERVICES, idle_workers
@@ -19,7 +22,19 @@ from services.exporter.settings import ExporterSettings
 from services.ingestor.tenants import Quota, Tenants, read_tenants
 from services.trainer.settings import TrainerSettings
 from tests.deploy.cluster.place import ROOT
-from tests.deploy.documents import K8S, OVERLAYS, container_of, every_folder, named, overlay, workloads, written
+from tests.deploy.documents import (
+    K8S,
+    OVERLAYS,
+    built_beside,
+    container_of,
+    every_folder,
+    named,
+    overlay,
+    workloads,
+    written,
+)
+from tests.deploy.test_image_imports import modules_below, path_of, reached
+from tests.deploy.test_operate_docs import kustomizations
 
 BASE = written("base")
 STRIMZI = written("components/kafka-strimzi")
@@ -27,6 +42,10 @@ STRIMZI = written("components/kafka-strimzi")
 STANDARD = {"OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM"}
 SETTINGS: tuple[type[BaseSettings], ...] = (BrokerSettings, ServiceSettings, ExporterSettings, TrainerSettings)
 PODS = {*SERVICES, "triton"}
+# How code speaks of the shared folder: the run's sources, benchmarks and indexes, or the installation's own files.
+SHARED = re.compile(r"(?<!class )\bHome\(|\brun\.folder\b|\bsettings\.(?:home|folder)\b")
+# What the code of these only reads there.
+READERS = {"verifier", "scorer", "selector"}
 
 
 def test_generated_files_are_fresh():
@@ -84,6 +103,59 @@ def test_pods_are_restricted_probed_and_bounded(name: str):
             assert {"cpu", "memory"} <= set(container["resources"][bound])
         for word in ("hostNetwork", "hostPath", "hostPID", "privileged"):
             assert word not in json.dumps(workload)
+
+
+def test_strimzi_makes_no_pod_that_the_namespace_refuses():
+    """Its operator writes pods of its own; only the templates say how, and the level is `restricted`."""
+    labels = named(BASE, "Namespace")["limoflow"]["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    spec = named(STRIMZI, "Kafka")["limoflow"]["spec"]
+    operators = {f"{one}Container" for one in spec["entityOperator"] if one != "template"}
+    containers = {"kafka": {"kafkaContainer"}, "entityOperator": operators}
+    assert spec.keys() == containers.keys(), "another part of the cluster has pods too"
+    for part, names in containers.items():
+        template = spec[part]["template"]
+        assert template["pod"]["securityContext"]["runAsNonRoot"] is True
+        assert template["pod"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for name in names:
+            context = template[name]["securityContext"]
+            assert context == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}, name
+
+
+def test_strimzis_own_policy_lets_in_no_more_than_ours():
+    policy = named(STRIMZI, "NetworkPolicy")["kafka"]["spec"]
+    kafka = named(STRIMZI, "Kafka")["limoflow"]["spec"]["kafka"]
+    opened = {port["port"]: rule["from"] for rule in policy["ingress"] for port in rule.get("ports", [])}
+    for listener in kafka["listeners"]:
+        assert listener["networkPolicyPeers"] == opened.pop(listener["port"])
+    assert set(opened) == ({9404} if "metricsConfig" in kafka else set())
+
+
+def reads_shared_files(service: str) -> bool:
+    """Whether a service's code, or what it imports at whatever remove, opens files of the shared folder."""
+    paths = [path_of(module) for module in reached(modules_below(f"services/{service}"), set())]
+    return any(SHARED.search(path.read_text(encoding="utf-8")) for path in paths if path is not None)
+
+
+@pytest.mark.parametrize("overlay_name", OVERLAYS)
+def test_who_reads_shared_files_has_them_mounted(overlay_name: str):
+    documents = overlay(overlay_name)
+    home = named(documents, "ConfigMap")["limoflow"]["data"]["LIMOFLOW_HOME"]
+    for name in SERVICES:
+        workload = workloads(documents)[name]
+        mounts = {one["mountPath"]: one for one in container_of(workload)["volumeMounts"]}
+        assert (home in mounts) == reads_shared_files(name), name
+        if home in mounts:
+            assert mounts[home].get("readOnly", False) == (name in READERS), name
+            (volume,) = [one for one in workload["spec"]["template"]["spec"]["volumes"] if one["name"] == "home"]
+            assert volume["persistentVolumeClaim"]["claimName"] in named(documents, "PersistentVolumeClaim")
+
+
+def test_a_volume_for_one_node_is_the_laptops_alone():
+    modes = {
+        name: named(overlay(name), "PersistentVolumeClaim")["limoflow-home"]["spec"]["accessModes"] for name in OVERLAYS
+    }
+    assert modes == {"laptop": ["ReadWriteOnce"], "production": ["ReadWriteMany"], "gpu": ["ReadWriteMany"]}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -149,6 +221,22 @@ def test_the_brokers_of_each_overlay_are_where_the_services_look():
             assert all(one["tls"] for one in kafka["spec"]["kafka"]["listeners"])
 
 
+def test_rules_ask_for_jobs_that_the_monitors_name():
+    """By itself a PodMonitor's job is `namespace/name`, so `up{job="limoflow"}` would be asked of nothing."""
+    named_jobs = {
+        relabeling["replacement"]
+        for monitor in named(written("components/monitoring"), "PodMonitor").values()
+        for endpoint in monitor["spec"]["podMetricsEndpoints"]
+        for relabeling in endpoint.get("relabelings", [])
+        if relabeling["targetLabel"] == "job"
+    }
+    rules = [path.read_text(encoding="utf-8") for path in (ROOT / "deploy" / "prometheus").glob("*.yaml")]
+    asked = {job for text in rules for job in re.findall(r'\bjob=~?"([^"]+)"', text)}
+    assert asked
+    for job in asked:
+        assert any(re.fullmatch(job, name) for name in named_jobs), job
+
+
 def test_the_laptop_overlay_is_small():
     documents = overlay("laptop")
     assert {one["spec"]["replicas"] for one in workloads(documents).values()} == {1}
@@ -189,6 +277,34 @@ def test_traffic_is_denied_by_default_and_edges_follow_the_imports():
     assert "scorer" in selected("models-clients")
     assert "generator" in selected("outside")
     assert "selector" not in selected("outside")
+
+
+def test_traces_reach_the_collector_from_every_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (own,) = [text for text in kustomizations("install.md") if "components/tracing" in text]
+    documents = built_beside("overlays/own", own, tmp_path)
+    for variable, value in named(documents, "ConfigMap")["limoflow"]["data"].items():
+        monkeypatch.setenv(variable, value)
+    address = urlsplit(TracingSettings().endpoint)
+    spec = named(documents, "NetworkPolicy")["traces"]["spec"]
+    assert set(spec["podSelector"]["matchExpressions"][0]["values"]) == set(SERVICES)
+    (edge,) = spec["egress"]
+    (peer,) = edge["to"]
+    assert edge["ports"] == [{"protocol": "TCP", "port": address.port}]
+    namespace = peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    assert str(address.hostname).partition(".")[2] == namespace
+
+
+def test_an_operators_own_overlay_opens_a_private_address_to_who_speaks_outside(tmp_path: Path):
+    (own,) = [text for text in kustomizations("install.md") if "components/private-endpoints" in text]
+    policies = named(built_beside("overlays/own", own, tmp_path), "NetworkPolicy")
+    assert policies["private-endpoints"]["spec"]["podSelector"] == policies["outside"]["spec"]["podSelector"]
+    (shown,) = re.findall(r"cidr, value: ([\d./]+)", own)
+    (edge,) = policies["private-endpoints"]["spec"]["egress"]
+    assert edge["to"] == [{"ipBlock": {"cidr": shown}}]
+    # It is one that the policy of the base leaves out.
+    (public,) = policies["outside"]["spec"]["egress"][0]["to"]
+    left_out = [ipaddress.ip_network(one) for one in public["ipBlock"]["except"]]
+    assert any(ipaddress.ip_network(shown).subnet_of(one) for one in left_out)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import textwrap
+from pathlib import Path
 
 import yaml
 from typer.main import get_command
@@ -10,7 +12,8 @@ from typer.main import get_command
 from limoflow.cli.main import app
 from services.ingestor.tenants import Quota, Tenants
 from tests.deploy.cluster.place import ROOT
-from tests.deploy.documents import built, named, overlay, workloads
+from tests.deploy.cluster.scenario import documented
+from tests.deploy.documents import built, built_beside, named, overlay, workloads
 from tests.deploy.test_images import TARGETS
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "operate").glob("*.md")}
@@ -20,6 +23,12 @@ TEXT = "\n".join(PAGES.values())
 def commands() -> list[str]:
     """Indented lines, and what stands between backticks."""
     return re.findall(r"(?m)^    (\S.*)$", TEXT) + re.findall(r"`([^`\n]+)`", TEXT)
+
+
+def kustomizations(page: str) -> list[str]:
+    """Return the kustomizations that a page shows."""
+    blocks = re.findall(r"(?m)(?:^    .+\n)+", PAGES[page])
+    return [textwrap.dedent(block) for block in blocks if block.lstrip().startswith("resources:")]
 
 
 def all_of(pattern: str) -> set[str]:
@@ -66,3 +75,31 @@ def test_the_example_of_tenants_holds_and_its_keys_are_all_that_the_code_knows()
     shown = set().union(*(quota.model_fields_set for quota in known.tenants.values()))
     assert shown == set(Quota.model_fields)
     assert known.model_fields_set == set(Tenants.model_fields)
+
+
+def test_the_node_of_one_machine_is_asked_for_nothing_that_needs_operators():
+    wanted = [
+        command for command in documented() if re.search(r"production|scaledobject|kafkas?(/|\b.*strimzi)", command)
+    ]
+    assert wanted == []
+
+
+def test_a_restore_begins_with_a_broker_that_waits_and_workers_at_nothing(tmp_path: Path):
+    (own,) = kustomizations("backup.md")
+    documents = built_beside("overlays/own", own, tmp_path)
+    (kafka,) = named(documents, "Kafka").values()
+    assert kafka["metadata"]["annotations"] == {"strimzi.io/pause-reconciliation": "true"}
+    for scaled in named(documents, "ScaledObject").values():
+        assert scaled["metadata"]["annotations"] == {"autoscaling.keda.sh/paused-replicas": "0"}
+    assert {one["spec"]["replicas"] for one in workloads(documents).values()} == {0}
+
+
+def test_what_the_scaler_does_not_own_is_stopped_beside_it():
+    owned = set(named(overlay("production"), "ScaledObject"))
+    (command,) = [one for one in commands() if one.startswith("kubectl -n limoflow scale statefulset/")]
+    assert set(re.findall(r"\w+/(\w+)", command)) == set(workloads(overlay("production"))) - owned
+
+
+def test_an_upgrade_is_of_the_readers_own_overlay():
+    assert "overlays/production" not in PAGES["upgrade.md"]
+    assert "kubectl apply -k YOUR-OVERLAY" in PAGES["upgrade.md"]
