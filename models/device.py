@@ -47,7 +47,12 @@ def chosen_device(setting: str) -> str:
         return CUDA
     if setting == AUTO:
         return CPU
-    raise UsageError(f"LIMOFLOW_TRAINER_DEVICE is {setting}, but {NO_GPU}, or set it to cpu or auto")
+    raise no_gpu(setting)
+
+
+def no_gpu(setting: str) -> UsageError:
+    """Return the refusal of a trainer's setting that needs a GPU."""
+    return UsageError(f"LIMOFLOW_TRAINER_DEVICE is {setting}, but {NO_GPU}, or set it to cpu or auto")
 
 
 def compute_exactly(device: str) -> None:

@@ -179,8 +179,9 @@ def _trained_rewards(spec: RunSpec, folder: Path, home: Home, tell: Tell, texts:
         if step.step == step.steps or step.step % 50 == 0:
             tell(f"recording rewards: step {step.step} of {step.steps}, loss {step.loss:.2f} nats per token")
 
-    place, threads = catalog.path(catalog.resolve(_from(folder, base))), from_environment(TrainerSettings).threads
-    return record_rewards(texts(), place, spec.score.learning, home.rewards, threads, progress)
+    place, settings = catalog.path(catalog.resolve(_from(folder, base))), from_environment(TrainerSettings)
+    wanted = spec.score.learning
+    return record_rewards(texts(), place, wanted, home.rewards, settings.threads, progress, settings.device)
 
 
 def write_release(release: Release, reader: LogReader, folder: Path, formats: Sequence[str]) -> Path:
