@@ -32,7 +32,7 @@ NAMESPACE = "limoflow"
 USER = 10001
 DOCUMENTED_JOB = "run-demo"
 # The overlays of production are for clusters with operators; a real API server takes them in test_api_server.py.
-ELSEWHERE = "overlays/production"
+ELSEWHERE = ("overlays/production", "overlays/gpu")
 WORKLOADS = ("deployment", "statefulset")
 
 
@@ -43,7 +43,7 @@ def documented() -> list[str]:
         text = (DOCS / "operate" / f"{name}.md").read_text(encoding="utf-8")
         for match in re.finditer(r"(?m)^    kubectl (.+?)(?:  +#.*)?$|`kubectl ([^`\n]+ [^`\n]+)`", text):
             command = (match[1] or match[2]).strip()
-            if ELSEWHERE not in command and command != "apply -k":
+            if not any(place in command for place in ELSEWHERE) and command != "apply -k":
                 found.setdefault(command)
     return list(found)
 
