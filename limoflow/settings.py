@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -46,6 +46,9 @@ class ServiceSettings(BaseSettings):
         Where /healthz, /readyz and /metrics answer; port 0 takes a free one.
     triton_url : str
         host:port of Triton's gRPC endpoint.
+    models_device : {"cpu", "cuda"}
+        Where the models on Triton compute: who installs a model into its repository writes this down there, and a run
+        says so, because the two differ in the last digits. All processes of an installation are told the same.
     in_flight : int
         Samples that a stream service handles at the same time.
     chat_prices : mapping
@@ -64,6 +67,7 @@ class ServiceSettings(BaseSettings):
     http_port: Annotated[int, Field(ge=0, le=65535)] = 0
     log_level: str = "INFO"
     triton_url: str = "127.0.0.1:8001"
+    models_device: Literal["cpu", "cuda"] = "cpu"
     in_flight: Annotated[int, Field(gt=0, le=4096)] = 64
     home: Path = Path(".limoflow")
     chat_prices: dict[str, tuple[Price, Price]] = Field(default_factory=dict)

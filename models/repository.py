@@ -10,10 +10,12 @@ from pathlib import Path
 
 from limoflow.errors import UsageError
 from models.catalog import ModelCatalog
+from models.device import CPU, CUDA
 
 TEMPLATES = Path(__file__).parent / "triton"
 EMBEDDER = "embedder"
 LANGUAGE_MODEL = "ifd"
+KINDS = {CPU: "KIND_CPU", CUDA: "KIND_GPU"}
 
 
 def prepare(
@@ -24,6 +26,7 @@ def prepare(
     embedder_dir: str = "",
     dtype: str = "float32",
     instances: int = 1,
+    device: str = CPU,
 ) -> None:
     """Make `runtime_dir` a model repository that holds the embedder; models already installed there stay.
 
@@ -41,11 +44,18 @@ def prepare(
         Precision of the embedder, "float32" or "bfloat16".
     instances : int
         Processes that serve it, each on one thread.
+    device : str
+        Where all models compute: "cpu", or "cuda", with which the server loads none where it sees no GPU.
+
+    Raises
+    ------
+    UsageError
+        If there is no such device.
     """
-    _install(template_dir / EMBEDDER, runtime_dir, EMBEDDER, embedder_dir, dtype, instances)
+    _install(template_dir / EMBEDDER, runtime_dir, EMBEDDER, embedder_dir, dtype, instances, device)
     if catalog_root is not None:
         for name, folder in ModelCatalog(catalog_root).models():
-            install_language_model(runtime_dir, name, folder, template_dir=template_dir)
+            install_language_model(runtime_dir, name, folder, template_dir=template_dir, device=device)
 
 
 def install_language_model(
@@ -56,6 +66,7 @@ def install_language_model(
     template_dir: Path = TEMPLATES,
     dtype: str = "float32",
     instances: int = 1,
+    device: str = CPU,
 ) -> Path:
     """Install a causal language model as `name` and return its folder; the server still has to load it.
 
@@ -64,18 +75,23 @@ def install_language_model(
     Raises
     ------
     UsageError
-        If `model_dir` has no config.json, or `name` is not a plain name.
+        If `model_dir` has no config.json, `name` is not a plain name, or there is no such `device`.
     """
     if not (model_dir / "config.json").is_file():
         raise UsageError(f"model {name}: no config.json in {model_dir}; give the folder of a causal language model")
-    return _install(template_dir / LANGUAGE_MODEL, runtime_dir, name, str(model_dir.resolve()), dtype, instances)
+    template, folder = template_dir / LANGUAGE_MODEL, str(model_dir.resolve())
+    return _install(template, runtime_dir, name, folder, dtype, instances, device)
 
 
-def _install(template: Path, runtime_dir: Path, name: str, model_dir: str, dtype: str, instances: int) -> Path:
+def _install(
+    template: Path, runtime_dir: Path, name: str, model_dir: str, dtype: str, instances: int, device: str
+) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise UsageError(f"model name {name!r}: only letters, digits, '_', '.' and '-' may stand in it")
     if instances < 1:
         raise UsageError(f"model {name}: {instances} instances; give at least 1")
+    if device not in KINDS:
+        raise UsageError(f"device {device!r}: models are served on one of {', '.join(KINDS)} (LIMOFLOW_MODELS_DEVICE)")
     runtime_dir.mkdir(parents=True, exist_ok=True)
     target = runtime_dir / name
     work = Path(tempfile.mkdtemp(prefix=".installing-", dir=runtime_dir))
@@ -83,16 +99,21 @@ def _install(template: Path, runtime_dir: Path, name: str, model_dir: str, dtype
         made = work / name
         shutil.copytree(template, made, ignore=shutil.ignore_patterns("__pycache__"))
         config = made / "config.pbtxt"
-        config.write_text(_configured(config.read_text(encoding="utf-8"), name, model_dir, dtype, instances))
+        text = _placed(config.read_text(encoding="utf-8"), instances, KINDS[device])
+        config.write_text(_configured(text, name, model_dir, dtype))
         _put_in_place(made, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
 
 
-def _configured(config: str, name: str, model_dir: str, dtype: str, instances: int) -> str:
-    config = re.sub(r'(?m)^(name: )".*"', _replacing(name), config, count=1)
+def _placed(config: str, instances: int, kind: str) -> str:
     config = re.sub(r"count: \d+", f"count: {instances}", config, count=1)
+    return re.sub(r"kind: KIND_[A-Z]+", f"kind: {kind}", config, count=1)
+
+
+def _configured(config: str, name: str, model_dir: str, dtype: str) -> str:
+    config = re.sub(r'(?m)^(name: )".*"', _replacing(name), config, count=1)
     for key, value in (("model_dir", model_dir), ("dtype", dtype)):
         pattern = rf'(key: "{key}" value: \{{ string_value: )".*"'
         config, found = re.subn(pattern, _replacing(value), config)

@@ -2,6 +2,7 @@
 # Serves the model repository below LIMOFLOW_HOME with the server of NVIDIA's image.
 set -eu
 home="${LIMOFLOW_HOME:-/var/lib/limoflow}"
+device="${LIMOFLOW_MODELS_DEVICE:-cpu}"
 python3 -c '
 import sys
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 from models.repository import TEMPLATES, prepare
 
 home = Path(sys.argv[1])
-prepare(TEMPLATES, home / "triton", catalog_root=home)
-' "$home"
+prepare(TEMPLATES, home / "triton", catalog_root=home, device=sys.argv[2])
+' "$home" "$device"
 export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 exec tritonserver --model-repository="$home/triton" \
     --model-control-mode=explicit --load-model='*' --exit-timeout-secs=10 --disable-auto-complete-config \

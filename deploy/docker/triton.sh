@@ -2,7 +2,8 @@
 # Serves the model repository below LIMOFLOW_HOME with the Triton binary of the nvidia-pytriton wheel.
 set -eu
 home="${LIMOFLOW_HOME:-/var/lib/limoflow}"
-eval "$(python - "$home" <<'PYTHON'
+device="${LIMOFLOW_MODELS_DEVICE:-cpu}"
+eval "$(python - "$home" "$device" <<'PYTHON'
 import shlex
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from models.repository import TEMPLATES, prepare
 
 home = Path(sys.argv[1])
 found = find_triton(Path("/opt/limoflow"))
-prepare(TEMPLATES, home / "triton", catalog_root=home)
+prepare(TEMPLATES, home / "triton", catalog_root=home, device=sys.argv[2])
 backends = assemble_backends(found, Path("/tmp/backends"))
 for name, value in {
     "server": found.binary,

@@ -38,7 +38,8 @@ def run(
     from limoflow.wiring.plan import plan_run
 
     spec = load_spec(spec_file, settings or [], profile=profile)
-    planned = plan_run(spec, Path.cwd(), home(), tell=say, nonce=uuid.uuid4().hex if fresh else "")
+    nonce = uuid.uuid4().hex if fresh else ""
+    planned = plan_run(spec, Path.cwd(), home(), tell=say, nonce=nonce, local=local)
     if local:
         from limoflow.wiring.local import run_local
 

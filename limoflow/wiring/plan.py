@@ -20,6 +20,7 @@ from schemas.topics import RUNS
 
 Tell = Callable[[str], None]
 Texts = Callable[[], Iterable[tuple[str, str]]]
+DEVICE = "device"
 
 
 def preflight(spec: RunSpec, folder: Path) -> list[str]:
@@ -40,11 +41,12 @@ def preflight(spec: RunSpec, folder: Path) -> list[str]:
     ]
 
 
-def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str = "") -> Run:
+def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str = "", local: bool = False) -> Run:
     """Check a spec, build or find its models, and return the run.
 
     The same spec on the same models has the same run id, so submitting it twice is submitting it once; a `nonce`
-    makes another run of it.
+    makes another run of it. A run whose models are served on a GPU is another one than that of the CPU; in this process
+    (`local`) they always compute on the CPU.
 
     Raises
     ------
@@ -63,10 +65,17 @@ def plan_run(spec: RunSpec, folder: Path, home: Home, *, tell: Tell, nonce: str 
         tell(note)
 
     spec = mixed_spec(spec, folder)
-    models = plan_models(spec, folder, home, tell)
+    models = plan_models(spec, folder, home, tell) | ({} if local else _served_on())
     identity = {"spec": spec.canonical(), "folder": str(folder), "models": models, "nonce": nonce}
     run_id = f"{spec.name}-{digest(canonical_json(identity))[:10]}"
     return Run(run_id=run_id, spec=spec, folder=str(folder), models=models)
+
+
+def _served_on() -> dict[str, str]:
+    from models.device import CPU
+
+    device = from_environment(ServiceSettings).models_device
+    return {} if device == CPU else {DEVICE: device}
 
 
 def plan_checks(spec: RunSpec, folder: Path, tell: Tell) -> None:
@@ -179,8 +188,9 @@ def _trained_rewards(spec: RunSpec, folder: Path, home: Home, tell: Tell, texts:
         if step.step == step.steps or step.step % 50 == 0:
             tell(f"recording rewards: step {step.step} of {step.steps}, loss {step.loss:.2f} nats per token")
 
-    place, threads = catalog.path(catalog.resolve(_from(folder, base))), from_environment(TrainerSettings).threads
-    return record_rewards(texts(), place, spec.score.learning, home.rewards, threads, progress)
+    place, settings = catalog.path(catalog.resolve(_from(folder, base))), from_environment(TrainerSettings)
+    wanted = spec.score.learning
+    return record_rewards(texts(), place, wanted, home.rewards, settings.threads, progress, settings.device)
 
 
 def write_release(release: Release, reader: LogReader, folder: Path, formats: Sequence[str]) -> Path:
@@ -209,8 +219,9 @@ def plan_models(spec: RunSpec, folder: Path, home: Home, tell: Tell, texts: Text
         key = build_embedded(spec, folder, home, tell, texts).name
         named = {role: f"embedded:{key}" if model == "embedded" else model for role, model in named.items()}
     resolved = {role: catalog.resolve(_from(folder, model)) for role, model in named.items()}
+    device = from_environment(ServiceSettings).models_device
     for name in sorted({name for role, name in resolved.items() if role != "base"}):
-        install_language_model(home.triton_repository, name, catalog.path(name))
+        install_language_model(home.triton_repository, name, catalog.path(name), device=device)
     rewards = install_rewards(spec, folder, home, tell, texts or partial(source_texts, spec, folder))
     return resolved | plan_indexes(spec, folder) | ({} if rewards is None else {REWARDS_ROLE: rewards})
 

@@ -44,6 +44,10 @@ class Batch:
         """How many tokens bear a loss; the first of a row is never predicted."""
         return int((self.labels[:, 1:] != IGNORED).sum())
 
+    def on(self, device: torch.device) -> Batch:
+        """Return the batch on a device; itself where it is there."""
+        return Batch(self.ids.to(device), self.mask.to(device), self.labels.to(device))
+
 
 def encode(tokenizer: Any, row: dict[str, Any], max_length: int) -> Encoded:
     """Encode one row with the tokenizer's chat template or, where it has none, the Alpaca prompt.

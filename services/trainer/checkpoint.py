@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
+from models.device import CPU, CUDA
 from services.trainer.job import replace_file
 from services.trainer.rewards import Rewards
 
@@ -52,6 +53,8 @@ class Trainable:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "random": torch.get_rng_state(),
+            "random_gpu": torch.cuda.get_rng_state() if self._device == CUDA else None,
+            "device": self._device,
             "step": progress.step,
             "tokens": progress.tokens,
             "losses": progress.losses,
@@ -64,17 +67,29 @@ class Trainable:
     def resume(self, path: Path) -> Progress:
         """Take up the checkpoint, or begin where there is none.
 
-        A file that cannot be read is removed: the training begins anew and ends with the same weights.
+        A file that cannot be read is removed: the training begins anew and ends with the same weights. So is one of
+        another device, of which an adapter would be half of either arithmetic.
         """
         if not path.is_file():
             return Progress()
         try:
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, weights_only=True, map_location=CPU)
         except (RuntimeError, EOFError, pickle.UnpicklingError):
-            path.unlink()
-            return Progress()
+            return self._anew(path)
+        if state.get("device", CPU) != self._device:
+            return self._anew(path)
         set_peft_model_state_dict(self.model, state["adapter"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["random"])
+        if self._device == CUDA:
+            torch.cuda.set_rng_state(state["random_gpu"])
         return Progress(state["step"], state["tokens"], state["losses"], state["rewards"])
+
+    @property
+    def _device(self) -> str:
+        return str(self.model.device.type)
+
+    def _anew(self, path: Path) -> Progress:
+        path.unlink()
+        return Progress()

@@ -15,6 +15,7 @@ import orjson
 
 from limoflow.errors import DependencyUnavailable, TrainingError
 from limoflow.lifeline import PARENT
+from models.device import CUDA, no_gpu
 from services.trainer.job import Job, Step
 
 KILL_AFTER_S = 10.0
@@ -120,6 +121,22 @@ class TrainingProcess:
         finally:
             with self._lock:
                 self._process = None
+
+
+def check_device(setting: str) -> None:
+    """Refuse `cuda` where torch sees no GPU, before a release waits for one.
+
+    Raises
+    ------
+    UsageError
+    """
+    if setting != CUDA:
+        return
+    # torch is asked in a process of its own, so that the service stays small.
+    asked = "import torch; print(torch.cuda.is_available())"
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
+    if told.stdout.strip() != "True":
+        raise no_gpu(setting)
 
 
 class RefusedTraining(TrainingError):

@@ -25,6 +25,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from limoflow.errors import DependencyUnavailable, LimoflowError, TrainingError
 from limoflow.lifeline import die_with_parent
+from models.device import CUDA, chosen_device, compute_exactly
 from schemas.base import canonical_json
 from schemas.run import Train
 from services.trainer.batches import Batch, Encoded, batches, encode
@@ -42,7 +43,8 @@ PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, e
 def fit(job: Job, progress: Callable[[Step], None]) -> Path:
     """Train the adapter of a job from its last checkpoint on, and put it in its place complete.
 
-    The same job gives the same bytes on one kind of machine, however often it was killed on the way.
+    The same job gives the same bytes on one kind of machine, however often it was killed on the way. It computes on
+    the CPU or on a GPU, as the job says; the two differ in the last digits.
 
     Parameters
     ----------
@@ -53,10 +55,13 @@ def fit(job: Job, progress: Callable[[Step], None]) -> Path:
     Returns
     -------
     Path
-        The folder with adapter_model.safetensors, adapter_config.json, loss.json and, where asked for, rewards.jsonl.
+        The folder with adapter_model.safetensors, adapter_config.json, loss.json (which names the GPU, if there was
+        one) and, where asked for, rewards.jsonl.
 
     Raises
     ------
+    UsageError
+        When the job asks for a GPU and torch sees none.
     TrainingError
         When the base cannot be loaded, no row is given, or the loss is not finite.
     DependencyUnavailable
@@ -66,8 +71,9 @@ def fit(job: Job, progress: Callable[[Step], None]) -> Path:
     """
     if (Path(job.folder) / LOSS_RECORD).is_file():
         return Path(job.folder)
-    with _alone(job), _reproducible(job):
-        tokenizer, model = _load(job)
+    device = chosen_device(job.device)
+    with _alone(job), _reproducible(job, device):
+        tokenizer, model = _load(job, device)
         texts = job.rows()
         if not texts:
             raise TrainingError(f"release {job.release_id} has no rows to train on")
@@ -114,6 +120,7 @@ def _trainable(model: Any, train: Train, steps: int) -> Trainable:
 
 def _step(trainable: Trainable, batch: Batch) -> float:
     model = trainable.model
+    batch = batch.on(model.device)
     logits = model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits[:, :-1]
     targets = batch.labels[:, 1:]
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
@@ -125,7 +132,7 @@ def _step(trainable: Trainable, batch: Batch) -> float:
     return float(loss.item())
 
 
-def _load(job: Job) -> tuple[Any, Any]:
+def _load(job: Job, device: str) -> tuple[Any, Any]:
     train = job.settings
     try:
         tokenizer = AutoTokenizer.from_pretrained(job.base, local_files_only=True)
@@ -135,7 +142,7 @@ def _load(job: Job) -> tuple[Any, Any]:
     # peft annotates alpha as int and divides by the rank: a fraction is as good.
     shape: dict[str, Any] = {"r": train.rank, "lora_alpha": train.alpha, "lora_dropout": 0.0}
     config = LoraConfig(**shape, target_modules="all-linear", task_type="CAUSAL_LM")
-    return tokenizer, get_peft_model(base, config)
+    return tokenizer, get_peft_model(base, config).to(device)
 
 
 def _padding(tokenizer: Any) -> int:
@@ -157,6 +164,8 @@ def _publish(job: Job, model: Any, done: Progress, rows: list[dict[str, Any]]) -
     replace_file(partial / ADAPTER_CONFIG, orjson.dumps(config, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2))
     losses = [{"step": index, "loss": loss} for index, loss in enumerate(done.losses, 1)]
     record = {"model_id": job.model_id, "release_id": job.release_id, "rows": len(rows), "steps": done.step}
+    if model.device.type == CUDA:
+        record["device"] = torch.cuda.get_device_name()
     replace_file(partial / LOSS_RECORD, canonical_json({**record, "tokens": done.tokens, "losses": losses}))
     if done.rewards:
         replace_file(partial / REWARDS, rewards_file(rows, done.rewards))
@@ -189,7 +198,7 @@ def _alone(job: Job) -> Iterator[None]:
 
 
 @contextmanager
-def _reproducible(job: Job) -> Iterator[None]:
+def _reproducible(job: Job, device: str) -> Iterator[None]:
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory
@@ -197,8 +206,9 @@ def _reproducible(job: Job) -> Iterator[None]:
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory that was never written, and filling it costs a seventh of the time.
     memory.fill_uninitialized_memory = False
+    compute_exactly(device)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == CUDA else []):
             torch.manual_seed(job.seed)
             yield
     finally:

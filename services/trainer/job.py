@@ -13,6 +13,7 @@ import orjson
 
 from limoflow.errors import TrainingError
 from limoflow.release_rows import earlier_turns
+from models.device import CPU
 from schemas.base import canonical_json, digest
 from schemas.release import Release
 from schemas.run import Train
@@ -40,6 +41,8 @@ class Job:
         Where the adapter will lie.
     work : str
         Hidden folder of this job: rows, checkpoint, the adapter until it is complete.
+    device : str
+        The setting `auto`, `cpu` or `cuda`.
     """
 
     model_id: str
@@ -50,6 +53,7 @@ class Job:
     threads: int
     folder: str
     work: str
+    device: str = CPU
 
     @property
     def settings(self) -> Train:
@@ -107,7 +111,7 @@ class Step(NamedTuple):
     tokens: int
 
 
-def plan(release: Release, train: Train, base: Path, root: Path, threads: int) -> Job:
+def plan(release: Release, train: Train, base: Path, root: Path, threads: int, device: str = CPU) -> Job:
     """Return the job of a release.
 
     Raises
@@ -130,6 +134,7 @@ def plan(release: Release, train: Train, base: Path, root: Path, threads: int) -
         threads=threads,
         folder=str(home / model_id),
         work=str(home / f".{model_id}"),
+        device=device,
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from models.device import CPU
 from schemas.base import canonical_json, digest
 from schemas.identity import content_hash
 from schemas.run import Learning, Train
 from schemas.sample import Sample
-from services.trainer.child import TrainingProcess
+from services.trainer.child import TrainingProcess, check_device
 from services.trainer.job import RECIPE, REWARDS, Job, Step, base_identity
 
 
@@ -20,6 +21,7 @@ def record_rewards(
     root: Path,
     threads: int,
     progress: Callable[[Step], None],
+    device: str = CPU,
 ) -> Path:
     """Train `base` on (instruction, response) pairs and return the file with the rewards of each distinct pair.
 
@@ -27,6 +29,8 @@ def record_rewards(
 
     Raises
     ------
+    UsageError
+        When `device` is `cuda` and there is no GPU.
     TrainingError
         When there is nothing to train on, or the training fails.
     DependencyUnavailable
@@ -45,8 +49,10 @@ def record_rewards(
         threads=threads,
         folder=str(home / model_id),
         work=str(home / f".{model_id}"),
+        device=device,
     )
     if not (Path(job.folder) / REWARDS).is_file():
         job.save([Sample(id=key, instruction=instruction, response=response) for key, instruction, response in texts])
+        check_device(device)
         TrainingProcess().run(job, progress)
     return Path(job.folder) / REWARDS

@@ -47,7 +47,7 @@ def answer_rewards(model: Any, rows: Sequence[Encoded], padding: int, size: int)
     with torch.no_grad():
         for start in range(0, len(order), size):
             members = order[start : start + size]
-            batch = collate([rows[index] for index in members], padding)
+            batch = collate([rows[index] for index in members], padding).on(model.device)
             logits = model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits[:, :-1]
             targets = batch.labels[:, 1:]
             losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2).float(), targets, reduction="none")

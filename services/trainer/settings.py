@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +18,9 @@ class TrainerSettings(BaseSettings):
         Root of all adapters: `<folder>/<run id>/<model id>/`.
     threads : int
         Threads of one training. Sums depend on it, so adapters are bit-identical only for the same number.
+    device : {"auto", "cpu", "cuda"}
+        Where a training computes; `auto` takes a GPU where torch sees one, `cuda` is refused where it sees none. The
+        two differ in the last digits, so adapters are bit-identical only on one of them.
     attempts : int
         Times that a training which fails or is killed from outside goes on from its last checkpoint, before its
         release becomes a dead letter.
@@ -29,5 +32,6 @@ class TrainerSettings(BaseSettings):
 
     folder: Path = Path(".limoflow/adapters")
     threads: Annotated[int, Field(gt=0, le=256)] = 2
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     attempts: Annotated[int, Field(gt=0)] = 3
     run_patience_s: Annotated[float, Field(ge=0.0)] = 300.0

@@ -142,7 +142,7 @@ class TrainerTask:
 
     def _model(self, release: Release, train: Train, written_ms: int) -> list[Emit]:
         base = self._base_of(release)
-        job = plan(release, train, base, self._settings.folder, self._settings.threads)
+        job = plan(release, train, base, self._settings.folder, self._settings.threads, self._settings.device)
         if job.model_id in self._announced:
             return []
         if not (Path(job.folder) / LOSS_RECORD).is_file():

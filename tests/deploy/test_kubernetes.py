@@ -18,6 +18,7 @@ from limoflow.observe.tracing import TracingSettings
 from limoflow.settings import ServiceSettings
 from limoflow.stream.settings import BrokerSettings
 from limoflow.wiring.stack import SERVICES, idle_workers
+from models.repository import KINDS, TEMPLATES, prepare
 from services.exporter.settings import ExporterSettings
 from services.ingestor.tenants import Quota, Tenants, read_tenants
 from services.trainer.settings import TrainerSettings
@@ -46,6 +47,7 @@ PODS = {*SERVICES, "triton"}
 SHARED = re.compile(r"(?<!class )\bHome\(|\brun\.folder\b|\bsettings\.(?:home|folder)\b")
 # What the code of these only reads there.
 READERS = {"verifier", "scorer", "selector"}
+MODELS_DEVICE = "LIMOFLOW_MODELS_DEVICE"
 
 
 def test_generated_files_are_fresh():
@@ -252,6 +254,38 @@ def test_a_gpu_is_asked_for_only_where_models_run():
         if "nvidia.com/gpu" in container_of(workload)["resources"]["limits"]
     }
     assert asking == {"triton", "trainer"}
+
+
+@pytest.mark.parametrize(("name", "device"), [("laptop", "cpu"), ("production", "cpu"), ("gpu", "cuda")])
+def test_triton_and_who_writes_its_repository_are_told_the_same_device(
+    name: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    documents = overlay(name)
+    told = named(documents, "ConfigMap")["limoflow"]["data"]["LIMOFLOW_MODELS_DEVICE"]
+    (entry,) = [one for one in container_of(workloads(documents)["triton"])["env"] if one["name"] == MODELS_DEVICE]
+    assert entry["valueFrom"] == {"configMapKeyRef": {"name": "limoflow", "key": MODELS_DEVICE}}
+    monkeypatch.setenv(MODELS_DEVICE, told)
+    assert ServiceSettings().models_device == told == device
+    prepare(TEMPLATES, tmp_path, device=told)
+    assert f"kind: {KINDS[device]} " in (tmp_path / "embedder" / "config.pbtxt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("script", ["triton.sh", "triton-ngc.sh"])
+def test_the_images_of_triton_prepare_the_repository_for_the_device_that_they_are_told(script: str):
+    text = (ROOT / "deploy" / "docker" / script).read_text(encoding="utf-8")
+    assert f'"${{{MODELS_DEVICE}:-cpu}}"' in text
+    assert "catalog_root=home, device=sys.argv[2])" in text
+
+
+def test_the_trainer_that_has_a_gpu_refuses_to_train_without_it(monkeypatch: pytest.MonkeyPatch):
+    environments = {
+        name: {one["name"]: one.get("value") for one in container_of(workloads(overlay(name))["trainer"])["env"]}
+        for name in OVERLAYS
+    }
+    variable = "LIMOFLOW_TRAINER_DEVICE"
+    assert {name for name, environment in environments.items() if variable in environment} == {"gpu"}
+    monkeypatch.setenv(variable, environments["gpu"][variable])
+    assert TrainerSettings().device == "cuda"
 
 
 def test_the_verifier_has_a_kernel_of_its_own_in_production():

@@ -32,7 +32,7 @@ NAMESPACE = "limoflow"
 USER = 10001
 DOCUMENTED_JOB = "run-demo"
 # What is for clusters with operators, or the reader's own; a real API server takes it in test_api_server.py.
-ELSEWHERE = ("overlays/production", "jobs/production", "YOUR-OVERLAY", "scaledobject", "kafka/limoflow")
+ELSEWHERE = ("overlays/production", "overlays/gpu", "jobs/production", "YOUR-OVERLAY", "scaledobject", "kafka/limoflow")
 WORKLOADS = ("deployment", "statefulset")
 
 

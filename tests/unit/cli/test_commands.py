@@ -17,6 +17,7 @@ from limoflow.settings import Home
 from limoflow.spec_file import RECIPES
 from limoflow.wiring import layers, plan
 from schemas.identity import content_hash
+from schemas.run import Run, RunSpec
 from services.selector.explain import MEANING
 from tests.support.local_flow import LocalFlow, commanded_flow, only, planned, rows, write_lake
 
@@ -185,6 +186,41 @@ def test_the_same_spec_is_the_same_run_and_fresh_is_another(lake: Path) -> None:
     other = plan.plan_run(spec, lake, home, tell=lambda _: None, nonce="x")
     assert first == again
     assert other.run_id != first.run_id
+
+
+def test_a_run_whose_models_are_served_on_a_gpu_says_so_and_is_another_run(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from limoflow.spec_file import load_spec
+
+    spec, home = load_spec(lake / "run.yaml"), Home(lake / "home")
+
+    def made(*, local: bool = False) -> Run:
+        return plan.plan_run(spec, lake, home, tell=lambda _: None, local=local)
+
+    on_cpu = made()
+    monkeypatch.setenv("LIMOFLOW_MODELS_DEVICE", "cuda")
+    on_gpu = made()
+    assert "device" not in on_cpu.models
+    assert on_gpu.models == on_cpu.models | {"device": "cuda"}
+    assert on_gpu.run_id != on_cpu.run_id
+    assert made(local=True) == on_cpu
+
+
+def test_a_model_is_installed_for_the_device_that_the_models_are_served_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "causal"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    spec = RunSpec.model_validate(
+        {"name": "sums", "sources": [{"path": "*"}], "score": {"ifd": {"model": str(folder)}}}
+    )
+    for device, kind in (("cpu", "KIND_CPU"), ("cuda", "KIND_GPU")):
+        monkeypatch.setenv("LIMOFLOW_MODELS_DEVICE", device)
+        home = Home(tmp_path / device)
+        name = plan.plan_models(spec, tmp_path, home, lambda _: None)["ifd"]
+        assert f"kind: {kind} " in (home.triton_repository / name / "config.pbtxt").read_text()
 
 
 def test_status_audit_and_explain_read_the_topics(flow: LocalFlow, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import triton_python_backend_utils as backend
 
+from models.device import instance_device
 from models.embedding import EmbeddingModel, embedder_path
 from models.serving import answer_requests, model_parameters, texts_of
 
@@ -16,10 +17,11 @@ class TritonPythonModel:
     """Called by the Python backend of Triton."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the model; one thread, so that sums do not depend on the machine."""
+        """Load the model where the instance is; one thread, so that sums do not depend on the machine."""
         torch.set_num_threads(1)
         parameters = model_parameters(args)
-        self._model = EmbeddingModel(embedder_path(parameters["model_dir"]), parameters["dtype"])
+        folder, device = embedder_path(parameters["model_dir"]), instance_device(args)
+        self._model = EmbeddingModel(folder, parameters["dtype"], device=device)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request with its embeddings or its own error; never raise."""

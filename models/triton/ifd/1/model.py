@@ -11,6 +11,7 @@ import torch
 import triton_python_backend_utils as backend
 
 from limoflow.inference.types import DEFAULT_LAYOUT, LABELS, LABELS_LAYOUT, AnswerLikelihood
+from models.device import instance_device
 from models.likelihood import LikelihoodModel
 from models.serving import answer_requests, model_parameters, texts_of
 
@@ -31,10 +32,14 @@ class TritonPythonModel:
     """Called by the Python backend of Triton."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the model named by the parameter model_dir; one thread, so that sums do not depend on the machine."""
+        """Load the model named by the parameter model_dir where the instance is.
+
+        One thread, so that sums do not depend on the machine.
+        """
         torch.set_num_threads(1)
         parameters = model_parameters(args)
-        self._model = LikelihoodModel(Path(parameters["model_dir"]), parameters["dtype"])
+        folder, device = Path(parameters["model_dir"]), instance_device(args)
+        self._model = LikelihoodModel(folder, parameters["dtype"], device=device)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request with its likelihoods or its own error; never raise."""
