@@ -30,6 +30,13 @@ def may_swell(name: str) -> bool:
     return name.lower().removesuffix(".gz").endswith(_PARQUET)
 
 
+def format_of(name: str) -> str:
+    """Return the format that a file's extension names, `.gz` after it understood; `other` where it names none."""
+    plain = name.lower().removesuffix(".gz")
+    known = (extension for extensions in _READERS for extension in extensions)
+    return next((extension[1:] for extension in known if plain.endswith(extension)), "other")
+
+
 def reader_of(name: str, batch: int = PARQUET_ROWS) -> Reader:
     """Return the reader for a file's extension; `.gz` after it is understood.
 
