@@ -264,7 +264,7 @@ def read_parquet(
                 skipped = max(0, position - first)
                 yield from _parquet_rows(rows.slice(skipped), first + skipped)
             first = last
-    except MemoryError:
+    except (MemoryError, ConnectionError, TimeoutError):
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SourceError(f"{unit.name!r} is no readable Parquet file: {error}") from error
