@@ -24,7 +24,7 @@ _UNFINISHED = (".tmp", ".part", ".crdownload")
 _BLOCK_BYTES = 4 << 20
 _LINE_BYTES = 1 << 20
 # What s3fs makes of 503 and 500.
-_BUSY = (errno.EBUSY, errno.EREMOTEIO)
+_BUSY = (errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EBUSY))
 
 
 class Files:

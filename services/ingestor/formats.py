@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, BinaryIO, cast
@@ -122,8 +123,7 @@ def read_array(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iter
     """
     if unit.size > MAX_ARRAY_BYTES:
         raise SourceError(f"{unit.name!r} has {unit.size} bytes; a JSON array may have {MAX_ARRAY_BYTES}: use JSONL")
-    for _ in _array_parts(stream, unit):
-        continue
+    deque(_array_parts(stream, unit), maxlen=0)
     at = 0
     for part, values in _array_parts(stream, unit):
         if part.is_cut and at >= position:
@@ -132,6 +132,8 @@ def read_array(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iter
         for here in range(max(position, at), at + len(values)):
             yield Row(here, here + 1, values[here - at], b"")
         at += len(values) + part.is_cut
+        # The next part is made while these names would still hold this one.
+        del part, values
 
 
 def _array_parts(stream: BinaryIO, unit: Unit) -> Iterator[tuple[Part, list[Any]]]:
@@ -148,7 +150,9 @@ def _array_parts(stream: BinaryIO, unit: Unit) -> Iterator[tuple[Part, list[Any]
 
 def _array_text(stream: BinaryIO, unit: Unit) -> Iterator[bytes]:
     """Yield the text from its beginning, without the mark of its byte order."""
-    stream.seek(len(_BOM) if stream.seek(0) == 0 and stream.read(len(_BOM)) == _BOM else 0)
+    stream.seek(0)
+    if stream.read(len(_BOM)) != _BOM:
+        stream.seek(0)
     size = 0
     while piece := stream.read(_PIECE_BYTES):
         size += len(piece)
@@ -267,6 +271,9 @@ def read_parquet(
     except (MemoryError, ConnectionError, TimeoutError):
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
+        # Arrow's own have no number: one that has comes from where the file lies.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise SourceError(f"{unit.name!r} is no readable Parquet file: {error}") from error
 
 
