@@ -43,9 +43,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def post(address: str, data: bytes) -> None:
     plain = {"Content-Type": "text/plain"}
     urllib.request.urlopen(urllib.request.Request(address, data, plain, method="POST")).close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_proxy() -> Iterator[None]:
+    """Speak with the loopback directly, whatever stands between this machine and the world."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        patch.setenv("no_proxy", "127.0.0.1")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +70,11 @@ def server() -> Iterator[tuple[str, str, str]]:
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "NO_PROXY": "127.0.0.1"},
     )
     address = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + START_S
-        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+        while not is_open(port):
             assert process.poll() is None
             assert time.monotonic() < until
             time.sleep(0.05)
@@ -89,7 +102,6 @@ def store(server: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     clear()
     yield fsspec.filesystem("s3", skip_instance_cache=True)
     clear()
