@@ -20,9 +20,10 @@ compile fuzz requirements/fuzz.in
 compile supply requirements/supply.in
 # The images with the command line also plan runs (`limoflow run`), which reads sources and looks at every rule of a spec;
 # the trainer's trains the embedded model too.
-planning="--constraints requirements/app.lock --extra ingestor --extra selector --extra chat"
+planning="--constraints requirements/app.lock --extra ingestor --extra s3 --extra selector --extra chat"
 compile cli $planning pyproject.toml
-for service in ingestor generator verifier scorer selector exporter; do
+compile ingestor --constraints requirements/app.lock --extra ingestor --extra s3 pyproject.toml
+for service in generator verifier scorer selector exporter; do
     compile "$service" --constraints requirements/app.lock --extra "$service" pyproject.toml
 done
 compile trainer $planning --extra trainer pyproject.toml

@@ -100,7 +100,7 @@ BOARDS: dict[str, tuple[str, dict[str, tuple[Panel, ...]]]] = {
                 rate(m.HANDLED, "Records handled", "stage, outcome"),
                 level(m.LAG, "Lag", "stage, topic"),
                 level(m.WINDOW_AGE, "Oldest window without a release", how="max"),
-                rate(m.INGESTED_BYTES, "Bytes read", "format"),
+                rate(m.INGESTED_BYTES, "Bytes admitted", "format"),
                 total(m.INGESTED_FILES, "Files read", "format"),
             ),
             "Releases and training": (

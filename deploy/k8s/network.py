@@ -63,8 +63,8 @@ def private_policies() -> list[Manifest]:
 
 
 def _speak_outside() -> list[str]:
-    # The ingestor reads object stores, and so does who plans a run; the exporter may write to one.
-    return sorted({*services_that_import("limoflow.inference.endpoint"), "ingestor", "exporter", "cli"})
+    # The ingestor reads object stores, and so does who plans a run.
+    return sorted({*services_that_import("limoflow.inference.endpoint"), "ingestor", "cli"})
 
 
 def _policy(name: str, pods: Manifest, kinds: list[str], **rules: list[Manifest]) -> Manifest:

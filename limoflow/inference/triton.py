@@ -1,4 +1,4 @@
-"""Scoring models behind a Triton server, over gRPC: deadlines, one error vocabulary, and healing of dead stubs."""
+"""Scoring models behind Triton servers, over gRPC: deadlines, one error vocabulary, and healing of dead stubs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,11 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from limoflow.errors import DeadlineExceeded, DependencyUnavailable, LimoflowError, ModelRequestError
+from limoflow.inference.triton_servers import TritonServers
 from limoflow.inference.types import DEFAULT_LAYOUT, LABELS_LAYOUT, AnswerLikelihood
 
 EMBEDDER = "embedder"
 MOST_TEXTS = 64
-# gRPC's own pause between connection attempts grows to two minutes; a restarted server must be found sooner.
-CHANNEL = [
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-]
 REFUSED = ("INVALID_ARGUMENT", "INTERNAL", "UNIMPLEMENTED", "FAILED_PRECONDITION", "OUT_OF_RANGE")
 DEAD_STUB = ("is not healthy", "Stub process")
 NOT_LOADED = ("unknown model", "is not ready", "not found", "no version is available", "is not available")
@@ -37,22 +30,25 @@ class ModelNotServed(DependencyUnavailable):
 
 
 class TritonModels:
-    """Scoring models on a Triton server; implements `limoflow.inference.types.ScoringModels`.
+    """Scoring models on one Triton server or several; implements `limoflow.inference.types.ScoringModels`.
 
     A model that is not loaded, or whose Python process died while the server says READY, is healed by the explicit
-    model control of the server: one healer at a time, and not more often than every `heal_seconds`. The call that
-    found it raises `DependencyUnavailable`; later calls succeed.
+    model control of the server: one healer at a time, and not more often than every `heal_seconds`. A healer asks every
+    server behind the address, and mends those that do not serve the model. The call that found it raises
+    `DependencyUnavailable`; later calls succeed.
 
     Parameters
     ----------
     url : str
-        gRPC address, ``host:port``.
+        gRPC address, ``host:port``; where several servers are behind it, calls go to them in turn.
     deadline : float
         Seconds for one inference, waiting in the server's queue included.
     load_deadline : float
         Seconds for the loading of one model.
     heal_seconds : float
         Least time between two healings of one model.
+    renew_seconds : float
+        Time after which servers that were added get calls.
     clock : callable
         Monotonic seconds.
     """
@@ -64,6 +60,7 @@ class TritonModels:
         deadline: float = 30.0,
         load_deadline: float = 120.0,
         heal_seconds: float = 5.0,
+        renew_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
@@ -71,7 +68,7 @@ class TritonModels:
         self._load_deadline = load_deadline
         self._heal_seconds = heal_seconds
         self._clock = clock
-        self._connection: InferenceServerClient | None = None
+        self._servers = TritonServers(url, call_seconds=deadline, renew_seconds=renew_seconds, clock=clock)
         self._healings: dict[str, asyncio.Task[None]] = {}
         self._healed_at: dict[str, float] = {}
 
@@ -113,55 +110,41 @@ class TritonModels:
         await self.likelihood(model, "ready", "ready")
 
     async def ensure_loaded(self, model: str) -> None:
-        """Load `model` where one inference on it does not succeed.
+        """Load `model` on every server where one inference on it does not succeed.
 
         Raises
         ------
         ModelRequestError
-            If the server cannot load it: not in its repository, or its files are broken.
+            If a server cannot load it: not in its repository, or its files are broken.
+        DependencyUnavailable
+            If no server answers; one that is out while others serve is healed once it is back.
         """
-        try:
-            await self._probe(model)
-        except ModelNotServed as error:
-            await self._reload(model, error)
+        faults = await self._mend(model)
+        told = [fault for fault in faults if fault is not None]
+        refusals = [fault for fault in told if isinstance(fault, ModelRequestError)]
+        if refusals or len(told) == len(faults):
+            raise (refusals or told)[0]
 
     async def close(self) -> None:
-        """Stop healing and close the connection."""
+        """Stop healing and close the connections."""
         for healing in self._healings.values():
             healing.cancel()
         await asyncio.gather(*self._healings.values(), return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        await self._servers.close()
 
     async def _ask(self, model: str, texts: Mapping[str, Sequence[str]]) -> Any:
         try:
-            return await self._infer(model, texts)
+            return await self._infer(self._servers.in_turn(), self._url, model, texts)
         except ModelNotServed:
             self._start_healing(model)
             raise
 
-    async def _infer(self, model: str, texts: Mapping[str, Sequence[str]]) -> Any:
+    async def _infer(
+        self, client: InferenceServerClient, where: str, model: str, texts: Mapping[str, Sequence[str]]
+    ) -> Any:
         inputs = [_string_input(name, column) for name, column in texts.items()]
-        return await self._translated(
-            model, self._client().infer(model, inputs, client_timeout=self._deadline), self._deadline
-        )
-
-    def _client(self) -> InferenceServerClient:
-        # Made at the first call, because a gRPC channel belongs to the running loop.
-        if self._connection is None:
-            self._connection = InferenceServerClient(self._url, channel_args=CHANNEL)
-        return self._connection
-
-    async def _translated(self, model: str, call: Awaitable[Any], seconds: float) -> Any:
-        try:
-            return await call
-        except InferenceServerException as error:
-            raise _translate(error, f"model {model} on {self._url}", seconds) from error
-
-    async def _probe(self, model: str) -> None:
-        pair = {"INSTRUCTION": ["ready"], "RESPONSE": ["ready"], "LAYOUT": [DEFAULT_LAYOUT]}
-        await self._infer(model, {"TEXT": ["ready"]} if model == EMBEDDER else pair)
+        call = client.infer(model, inputs, client_timeout=self._deadline)
+        return await _translated(call, f"model {model} on {where}", self._deadline)
 
     def _start_healing(self, model: str) -> None:
         healing = self._healings.get(model)
@@ -174,32 +157,59 @@ class TritonModels:
         self._healings[model] = asyncio.create_task(self._heal(model))
 
     async def _heal(self, model: str) -> None:
-        """Reload `model`; what goes wrong is met again by the next call, which reports it."""
+        """Mend `model`; what goes wrong is met again by the next call, which reports it."""
         try:
-            await self._probe(model)
-        except ModelNotServed as error:
             with suppress(LimoflowError):
-                await self._reload(model, error)
-        except LimoflowError:
-            return
+                await self._mend(model)
         finally:
             self._healed_at[model] = self._clock()
 
-    async def _reload(self, model: str, error: ModelNotServed) -> None:
-        if _is_dead_stub(str(error)):
-            await self._unload(model)
-        await self._load(model)
+    async def _mend(self, model: str) -> list[LimoflowError | None]:
+        """Load `model` on each server that does not serve it; return what went wrong there."""
+        addresses = await self._servers.addresses()
+        return await asyncio.gather(*(_fault(self._mend_at(address, model)) for address in addresses))
 
-    async def _unload(self, model: str) -> None:
-        call = self._client().unload_model(model, client_timeout=self._load_deadline)
-        await self._translated(model, call, self._load_deadline)
+    async def _mend_at(self, address: str, model: str) -> None:
+        async with self._servers.alone(address) as client:
+            try:
+                await self._infer(client, address, model, _probe(model))
+            except ModelNotServed as error:
+                if _is_dead_stub(str(error)):
+                    await self._unload(client, address, model)
+                await self._load(client, address, model)
 
-    async def _load(self, model: str) -> None:
-        call = self._client().load_model(model, client_timeout=self._load_deadline)
+    async def _unload(self, client: InferenceServerClient, address: str, model: str) -> None:
+        call = client.unload_model(model, client_timeout=self._load_deadline)
+        await _translated(call, f"model {model} on {address}", self._load_deadline)
+
+    async def _load(self, client: InferenceServerClient, address: str, model: str) -> None:
+        call = client.load_model(model, client_timeout=self._load_deadline)
         try:
-            await self._translated(model, call, self._load_deadline)
+            await _translated(call, f"model {model} on {address}", self._load_deadline)
         except ModelNotServed as error:
             raise ModelRequestError(str(error)) from error
+
+
+async def _fault(work: Awaitable[None]) -> LimoflowError | None:
+    try:
+        await work
+    except LimoflowError as error:
+        return error
+    return None
+
+
+async def _translated(call: Awaitable[Any], what: str, seconds: float) -> Any:
+    try:
+        return await call
+    except InferenceServerException as error:
+        raise _translate(error, what, seconds) from error
+
+
+def _probe(model: str) -> Mapping[str, Sequence[str]]:
+    """Return a small request to `model`."""
+    if model == EMBEDDER:
+        return {"TEXT": ["ready"]}
+    return {"INSTRUCTION": ["ready"], "RESPONSE": ["ready"], "LAYOUT": [DEFAULT_LAYOUT]}
 
 
 def _string_input(name: str, texts: Sequence[str]) -> InferInput:

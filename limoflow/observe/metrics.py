@@ -159,7 +159,11 @@ INGESTED_ROWS = Definition(
     "limoflow_ingested_rows_total", "counter", "rows", "Rows admitted to samples.raw, by file format.", ("format",)
 )
 INGESTED_BYTES = Definition(
-    "limoflow_ingested_bytes_total", "counter", "bytes", "Bytes of source files that were read.", ("format",)
+    "limoflow_ingested_bytes_total",
+    "counter",
+    "bytes",
+    "Bytes of the samples admitted to samples.raw, by file format.",
+    ("format",),
 )
 INGESTED_FILES = Definition(
     "limoflow_ingested_files_total", "counter", "files", "Source files read to their end.", ("format",)
@@ -524,7 +528,7 @@ class DataMetrics:
         self._training_tokens = _counter(registry, TRAINING_TOKENS)
 
     def ingested(self, file_format: str, rows: int, size_bytes: int) -> None:
-        """Count rows admitted, and the bytes that were read for them."""
+        """Count rows admitted, and the bytes of their samples."""
         self._ingested_rows.labels(file_format).inc(rows)
         self._ingested_bytes.labels(file_format).inc(size_bytes)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +20,11 @@ from services.ingestor.unpacking import Request, Unpacker
 
 _WILD = frozenset("*?[")
 _UNFINISHED = (".tmp", ".part", ".crdownload")
+# An object store is asked for this much at once; s3fs would keep blocks of 50 MiB for each open file.
+_BLOCK_BYTES = 4 << 20
+_LINE_BYTES = 1 << 20
+# What s3fs makes of 503 and 500.
+_BUSY = (errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EBUSY))
 
 
 class Files:
@@ -32,6 +40,8 @@ class Files:
         """
         with _outages(source.path):
             filesystem, pattern = _filesystem(source.path)
+            # A store's listing is kept for good otherwise, and a followed folder would never have a new file.
+            filesystem.invalidate_cache()
             root, found = _matches(filesystem, pattern)
         units = [
             Unit(_relative(name, root), name, int(detail.get("size") or 0))
@@ -55,20 +65,51 @@ class Files:
 def read_unit(path: str, unit: Unit, position: int, number: int, batch: int = PARQUET_ROWS) -> Iterator[Row]:
     """Yield the rows of one file of the source at `path`, in this process."""
     read = reader_of(unit.name, batch)
+    with opened(path, unit) as stream:
+        yield from read(stream, unit, position, number)
+
+
+@contextmanager
+def opened(path: str, unit: Unit) -> Iterator[BinaryIO]:
+    """Open one file of the source at `path`, for reading; what goes wrong while it is open is told as a source's fault.
+
+    Raises
+    ------
+    SourceError
+        When it is not there, or may not be read.
+    DependencyUnavailable
+        When a remote store does not answer.
+    """
     with _outages(unit.address):
         filesystem, _ = _filesystem(path)
         with _opened(filesystem, unit) as stream:
-            yield from read(stream, unit, position, number)
+            yield stream
 
 
 @contextmanager
 def _outages(address: str) -> Iterator[None]:
     try:
         yield
-    except (ConnectionError, TimeoutError) as error:
-        raise DependencyUnavailable(f"the store of {address!r} does not answer: {error}") from error
-    except OSError as error:
-        raise SourceError(f"cannot read {address!r}: {error.strerror or error}") from error
+    except Exception as error:
+        fault = _fault(address, error)
+        if fault is None:
+            raise
+        raise fault from error
+
+
+def _fault(address: str, error: Exception) -> DependencyUnavailable | SourceError | None:
+    # Errors of botocore without an answer of the store reach us as they are; it is loaded only where it is used.
+    store = sys.modules.get("botocore.exceptions")
+    if store is not None and isinstance(error, store.BotoCoreError):
+        is_out, said = isinstance(error, store.HTTPClientError | store.ConnectionError), str(error)
+    elif isinstance(error, OSError):
+        is_out = isinstance(error, ConnectionError | TimeoutError) or error.errno in _BUSY
+        said = error.strerror or str(error)
+    else:
+        return None
+    if is_out:
+        return DependencyUnavailable(f"the store of {address!r} does not answer: {said}")
+    return SourceError(f"cannot read {address!r}: {said}")
 
 
 def _filesystem(path: str) -> tuple[Any, str]:
@@ -108,5 +149,5 @@ def _is_finished(name: str) -> bool:
 def _opened(filesystem: Any, unit: Unit) -> BinaryIO:
     if "file" in filesystem.protocol:
         return Path(unit.address).open("rb")
-    stream: BinaryIO = filesystem.open(unit.address, "rb")
-    return stream
+    # Files of fsspec know no bound for a line.
+    return io.BufferedReader(filesystem.open(unit.address, "rb", block_size=_BLOCK_BYTES), _LINE_BYTES)

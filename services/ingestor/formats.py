@@ -6,12 +6,14 @@ import csv
 import gzip
 import io
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, BinaryIO, cast
 
 import orjson
 
+from services.ingestor.arrays import ArrayFault, NotUtf8, Part, parts
 from services.ingestor.sources import Row, SourceError, Unit
 
 MAX_LINE_BYTES = 16 << 20
@@ -20,7 +22,10 @@ _SKIP_BYTES = 1 << 20
 PARQUET_ROWS = 1000
 _READ_BYTES = 1 << 20
 _PARQUET = (".parquet", ".pq")
+_PIECE_BYTES = 256 << 10
 _BOM = b"\xef\xbb\xbf"
+# In UTF-8 every byte of a character but its first.
+_CONTINUED = bytes(range(0x80, 0xC0))
 
 Reader = Callable[[BinaryIO, Unit, int, int], Iterator[Row]]
 
@@ -28,6 +33,13 @@ Reader = Callable[[BinaryIO, Unit, int, int], Iterator[Row]]
 def may_swell(name: str) -> bool:
     """Whether a small file of this name may hold one value of gigabytes, so that it is to be read apart."""
     return name.lower().removesuffix(".gz").endswith(_PARQUET)
+
+
+def format_of(name: str) -> str:
+    """Return the format that a file's extension names, `.gz` after it understood; `other` where it names none."""
+    plain = name.lower().removesuffix(".gz")
+    known = (extension for extensions in _READERS for extension in extensions)
+    return next((extension[1:] for extension in known if plain.endswith(extension)), "other")
 
 
 def reader_of(name: str, batch: int = PARQUET_ROWS) -> Reader:
@@ -105,20 +117,67 @@ def _json_fault(text: bytes, error: orjson.JSONDecodeError) -> str:
 
 
 def read_array(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iterator[Row]:  # noqa: ARG001
-    """Yield the elements of a JSON array; the position is the element's number."""
+    """Yield the elements of a JSON array; the position is the element's number.
+
+    An array is read twice, so that one that is broken gives no row, and of none is more than a part in memory.
+    """
     if unit.size > MAX_ARRAY_BYTES:
         raise SourceError(f"{unit.name!r} has {unit.size} bytes; a JSON array may have {MAX_ARRAY_BYTES}: use JSONL")
-    data = stream.read(MAX_ARRAY_BYTES + 1).removeprefix(_BOM)
-    if not data.strip():
-        return
+    deque(_array_parts(stream, unit), maxlen=0)
+    at = 0
+    for part, values in _array_parts(stream, unit):
+        if part.is_cut and at >= position:
+            error = f"the element has {part.size} bytes; at most {MAX_LINE_BYTES} are read"
+            yield Row(at, at + 1, None, part.text, error)
+        for here in range(max(position, at), at + len(values)):
+            yield Row(here, here + 1, values[here - at], b"")
+        at += len(values) + part.is_cut
+        # The next part is made while these names would still hold this one.
+        del part, values
+
+
+def _array_parts(stream: BinaryIO, unit: Unit) -> Iterator[tuple[Part, list[Any]]]:
+    """Yield the parts of an array from its beginning, each with its values; none for one that is cut."""
     try:
-        rows = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise SourceError(f"{unit.name!r}: {_json_fault(data, error)}") from error
-    if not isinstance(rows, list):
-        raise SourceError(f"{unit.name!r} holds a JSON {type(rows).__name__}; an array of objects was expected")
-    for at in range(position, len(rows)):
-        yield Row(at, at + 1, rows[at], b"")
+        for part in parts(_array_text(stream, unit), MAX_LINE_BYTES):
+            yield part, [] if part.is_cut else part.values()
+    except NotUtf8 as fault:
+        raise SourceError(f"{unit.name!r}: not UTF-8: {fault} at byte {fault.offset}") from fault
+    except ArrayFault as fault:
+        place = _place(_array_text(stream, unit), fault.offset)
+        raise SourceError(f"{unit.name!r}: broken JSON: {fault}: {place}") from fault
+
+
+def _array_text(stream: BinaryIO, unit: Unit) -> Iterator[bytes]:
+    """Yield the text from its beginning, without the mark of its byte order."""
+    stream.seek(0)
+    if stream.read(len(_BOM)) != _BOM:
+        stream.seek(0)
+    size = 0
+    while piece := stream.read(_PIECE_BYTES):
+        size += len(piece)
+        if size > MAX_ARRAY_BYTES:
+            raise SourceError(
+                f"{unit.name!r} unpacks to more than {MAX_ARRAY_BYTES} bytes, a JSON array's bound: use JSONL"
+            )
+        yield piece
+
+
+def _place(pieces: Iterator[bytes], offset: int) -> str:
+    """Return the line, column and character of a byte, as a parser of the whole text would."""
+    line, column, character = 1, 1, 0
+    for piece in pieces:
+        text = piece[:offset]
+        offset -= len(text)
+        lines = text.split(b"\n")
+        line += len(lines) - 1
+        column = _characters(lines[-1]) + (column if len(lines) == 1 else 1)
+        character += _characters(text)
+    return f"line {line} column {column} (char {character})"
+
+
+def _characters(text: bytes) -> int:
+    return len(text.translate(None, _CONTINUED))
 
 
 class _Lines:
@@ -209,9 +268,12 @@ def read_parquet(
                 skipped = max(0, position - first)
                 yield from _parquet_rows(rows.slice(skipped), first + skipped)
             first = last
-    except MemoryError:
+    except (MemoryError, ConnectionError, TimeoutError):
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
+        # Arrow's own have no number: one that has comes from where the file lies.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise SourceError(f"{unit.name!r} is no readable Parquet file: {error}") from error
 
 

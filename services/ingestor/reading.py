@@ -11,6 +11,7 @@ from schemas.identity import source_id
 from schemas.run import CountWindow, Run, TimeWindow
 from schemas.topics import WINDOWS
 from schemas.window import WindowEnd
+from services.ingestor.formats import format_of
 from services.ingestor.queue import FileQueue, Pending
 from services.ingestor.rows import RowError, RowMapper
 from services.ingestor.settings import IngestorSettings
@@ -27,7 +28,7 @@ class Batch:
     Attributes
     ----------
     rows, bytes, ended : Counter
-        Rows, their bytes, and files read to their end, by format; for metrics.
+        Rows admitted, the bytes of their samples, and files read to their end, by format; for metrics.
     """
 
     run_id: str
@@ -195,13 +196,13 @@ class RunReading:
                     break
             else:
                 state.done = True
+                batch.ended[format_of(pending.unit.name)] += 1
         except SourceError as error:
             batch.add(self._refused(pending, state.row, b"", error, progress.window, of_file=True))
             state.done = True
         state.window = progress.window
         batch.files[key] = state
         if state.done:
-            batch.ended[_format(pending)] += 1
             self._rows = None
             self._files.pop(key)
             self._queue.done()
@@ -213,8 +214,9 @@ class RunReading:
         try:
             emit = self._sample(pending, row, progress, stamps)
             batch.add(emit)
-            batch.rows[_format(pending)] += 1
-            batch.bytes[_format(pending)] += len(emit.value or b"")
+            file_format = format_of(pending.unit.name)
+            batch.rows[file_format] += 1
+            batch.bytes[file_format] += len(emit.value or b"")
             progress.ordinal += 1
             progress.window_rows += 1
             progress.batch_rows += 1
@@ -257,11 +259,6 @@ class RunReading:
             version=self._version,
             longest=self._settings.max_dead_letter_bytes,
         )
-
-
-def _format(pending: Pending) -> str:
-    """Return the extension of a file, which names its format in metrics."""
-    return pending.unit.name.removesuffix(".gz").rpartition(".")[2].lower()[:16]
 
 
 def _bytes_of(value: object) -> bytes:

@@ -127,10 +127,32 @@ def serve(connection: Connection, bound: int) -> None:
     pa.set_memory_pool(pa.system_memory_pool())
     _warm_up()
     limit = _address_space() + bound
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    reached = {""}
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            _answer(connection, connection.recv(), bound)
+            request: Request = connection.recv()
+            store = request.path.partition("://")[0] if "://" in request.path else ""
+            if store not in reached:
+                limit += _reach(request)
+                reached.add(store)
+            _bound_memory(limit)
+            _answer(connection, request, bound)
+
+
+def _reach(request: Request) -> int:
+    """Load and start what speaks with a store; return the bytes that this takes: they are not the file's."""
+    from services.ingestor.files import opened
+
+    _bound_memory(resource.RLIM_INFINITY)
+    before = _address_space()
+    with suppress(SourceError, LimoflowError), opened(request.path, request.unit) as stream:
+        stream.read(1)
+    return max(0, _address_space() - before)
+
+
+def _bound_memory(limit: int) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def _warm_up() -> None:

@@ -18,7 +18,7 @@ pytest.importorskip("torch")
 pytest.importorskip("tritonclient")
 
 from limoflow.errors import DeadlineExceeded, DependencyUnavailable, LimoflowError, ModelRequestError
-from limoflow.inference.triton import TritonModels
+from limoflow.inference.triton import TritonModels, _translated
 from limoflow.inference.types import AnswerLikelihood
 from limoflow.stack.processes import ManagedProcess, running
 from limoflow.stack.triton import ServedModels, TritonServer
@@ -200,7 +200,7 @@ async def test_a_request_that_cannot_be_served_spares_its_neighbours(models: Tri
     broken.set_data_from_numpy(np.array([[b"\xff\xfe"]], dtype=np.object_))
 
     async def ask_broken() -> None:
-        await models._translated("embedder", models._client().infer("embedder", [broken]), 60.0)
+        await _translated(models._servers.in_turn().infer("embedder", [broken]), "embedder", 60.0)
 
     calls = [models.embed(f"text {n}") if n % 4 else ask_broken() for n in range(16)]
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -222,7 +222,8 @@ async def test_a_model_that_does_not_exist_is_named(models: TritonModels) -> Non
 async def test_a_model_that_was_unloaded_is_loaded_again(models: TritonModels, served: Served) -> None:
     name = served.names[0]
     before = await models.likelihood(name, "q", "answer")
-    await models._unload(name)
+    async with models._servers.alone(served.address) as server:
+        await server.unload_model(name)
     assert await until_it_works(lambda: models.likelihood(name, "q", "answer"))
     assert await models.likelihood(name, "q", "answer") == before
 

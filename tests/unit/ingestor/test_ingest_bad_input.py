@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from limoflow.errors import DependencyUnavailable
 from limoflow.stream.dead_letters import read_dead_letter
 from schemas.identity import source_id
 from schemas.run import Run, RunSpec
-from services.ingestor import formats
+from services.ingestor import files, formats
 from services.ingestor.preflight import check_sources
-from services.ingestor.sources import Unit
+from services.ingestor.sources import SourceError, Unit
 from tests.unit.ingestor.ingest_log import Clock, Log, Worker
 
 FIELDS = {"instruction": "question", "response": "answer", "reference.answer": "gold"}
@@ -118,6 +120,31 @@ def test_a_file_that_may_not_be_read_is_one_dead_letter(tmp_path: Path, monkeypa
     (letter,) = log.letters()
     assert "Permission denied" in read_dead_letter(letter).error
     assert len(log.samples()) == 1
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet"])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError(errno.EBUSY, "slow down"), DependencyUnavailable),
+        (TimeoutError("no answer"), DependencyUnavailable),
+        (ConnectionResetError("reset"), DependencyUnavailable),
+        (PermissionError(13, "Permission denied"), SourceError),
+    ],
+)
+def test_a_store_that_stops_answering_within_a_file_is_an_outage_and_not_the_files_fault(
+    monkeypatch: pytest.MonkeyPatch, name: str, error: OSError, raised: type[Exception]
+) -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise error
+
+        def readline(self, size: int | None = -1) -> bytes:
+            raise error
+
+    monkeypatch.setattr(files, "_opened", lambda filesystem, unit: Failing(b"x" * 100))
+    with pytest.raises(raised, match=name):
+        list(files.read_unit(f"memory://lake/{name}", Unit(name, f"/lake/{name}", 100), 0, 0))
 
 
 def test_an_empty_file_is_noted_and_the_run_ends(tmp_path: Path) -> None:
