@@ -52,7 +52,8 @@ def clear_leftovers() -> None:
         # The cache mounts of the Dockerfile lie here too.
         if not path.name.startswith("buildah-cache"):
             shutil.rmtree(path)
-    if shutil.disk_usage(folder()).free < NEEDED_BYTES:
+    layout = sum(path.stat().st_size for path in (folder() / "layout").rglob("*") if path.is_file())
+    if shutil.disk_usage(folder()).free + layout < NEEDED_BYTES:
         # Layers of earlier builds; those of the tagged images stay.
         buildah("rmi", "--prune", "--force")
 
