@@ -325,7 +325,7 @@ def _histogram(registry: CollectorRegistry, what: Definition) -> Histogram:
 
 
 class StreamMetrics:
-    """What the stream runtime says of a stage; fits its observer protocol.
+    """What the stream runtime says of a stage; with `FunnelMetrics` it fits its observer protocol.
 
     Parameters
     ----------

@@ -15,20 +15,19 @@ from services.trainer.batches import Encoded, collate
 from services.trainer.child import TrainingProcess, check_device
 from services.trainer.fit import fit, main
 from services.trainer.job import Job, plan
-from tests.unit.trainer.tiny import SAMPLES, TRAIN, Log, a_job, a_release, files_of, release_record, run_record
-
-
-class Interrupted(Exception):
-    """Stands for whatever ends a training in the middle."""
-
-
-def nothing(_: object) -> None:
-    pass
-
-
-def after_five(step) -> None:
-    if step.step == 5:
-        raise Interrupted
+from tests.unit.trainer.tiny import (
+    SAMPLES,
+    TRAIN,
+    Interrupted,
+    Log,
+    a_job,
+    a_release,
+    files_of,
+    interrupted_after,
+    nothing,
+    release_record,
+    run_record,
+)
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda"])
@@ -97,7 +96,7 @@ def test_a_checkpoint_of_another_device_is_begun_anew(base, tmp_path):
     plain = files_of(fit(a_job(base, tmp_path / "plain"), nothing))
     job = a_job(base, tmp_path / "moved")
     with pytest.raises(Interrupted):
-        fit(job, after_five)
+        fit(job, interrupted_after(5))
     state = torch.load(job.checkpoint, weights_only=True)
     assert state["device"] == "cpu"
     torch.save(state | {"device": "cuda"}, job.checkpoint)
@@ -109,7 +108,7 @@ def test_a_checkpoint_of_another_device_is_begun_anew(base, tmp_path):
 def test_a_checkpoint_from_before_devices_were_recorded_is_of_the_cpu(base, tmp_path):
     job = a_job(base, tmp_path)
     with pytest.raises(Interrupted):
-        fit(job, after_five)
+        fit(job, interrupted_after(5))
     state = torch.load(job.checkpoint, weights_only=True)
     del state["device"], state["random_gpu"]
     torch.save(state, job.checkpoint)

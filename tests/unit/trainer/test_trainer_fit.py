@@ -14,23 +14,18 @@ from limoflow.errors import DependencyUnavailable, TrainingError
 from schemas.run import Train
 from services.trainer.fit import fit, main
 from services.trainer.job import Job, base_identity, plan
-from tests.unit.trainer.tiny import SAMPLES, TRAIN, a_job, a_release, build_base, files_of, losses_of
-
-
-class Interrupted(Exception):
-    """Stands for whatever ends a training in the middle."""
-
-
-def nothing(_: object) -> None:
-    pass
-
-
-def until(last: int):
-    def progress(step) -> None:
-        if step.step == last:
-            raise Interrupted
-
-    return progress
+from tests.unit.trainer.tiny import (
+    SAMPLES,
+    TRAIN,
+    Interrupted,
+    a_job,
+    a_release,
+    build_base,
+    files_of,
+    interrupted_after,
+    losses_of,
+    nothing,
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +65,7 @@ def test_another_seed_gives_another_adapter(undisturbed, base, tmp_path):
 def test_a_training_that_is_interrupted_goes_on_and_ends_with_the_same_bytes(undisturbed, base, tmp_path, last):
     job = a_job(base, tmp_path)
     with pytest.raises(Interrupted):
-        fit(job, until(last))
+        fit(job, interrupted_after(last))
     assert not Path(job.folder).exists()
     steps: list[int] = []
     folder = fit(job, lambda step: steps.append(step.step))
@@ -81,7 +76,7 @@ def test_a_training_that_is_interrupted_goes_on_and_ends_with_the_same_bytes(und
 def test_a_checkpoint_that_cannot_be_read_is_begun_anew(undisturbed, base, tmp_path):
     job = a_job(base, tmp_path)
     with pytest.raises(Interrupted):
-        fit(job, until(5))
+        fit(job, interrupted_after(5))
     job.checkpoint.write_bytes(job.checkpoint.read_bytes()[:1000])
     steps: list[int] = []
     assert files_of(fit(job, lambda step: steps.append(step.step))) == files_of(undisturbed)
@@ -92,7 +87,7 @@ def test_a_complete_adapter_is_kept(base, tmp_path):
     job = a_job(base, tmp_path)
     folder = fit(job, nothing)
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    fit(job, until(1))
+    fit(job, interrupted_after(1))
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 

@@ -17,11 +17,14 @@ from services.trainer.job import Job, plan
 from tests.unit.trainer.tiny import (
     SAMPLES,
     TRAIN,
+    Interrupted,
     Log,
     a_job,
     a_release,
     files_of,
+    interrupted_after,
     losses_of,
+    nothing,
     release_record,
     run_record,
 )
@@ -29,19 +32,6 @@ from tests.unit.trainer.tiny import (
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")]
 
 RECORDED = TRAIN.model_copy(update={"rewards": 2})
-
-
-class Interrupted(Exception):
-    """Stands for whatever ends a training in the middle."""
-
-
-def nothing(_: object) -> None:
-    pass
-
-
-def after_seven(step) -> None:
-    if step.step == 7:
-        raise Interrupted
 
 
 def gpu_job(base: Path, root: Path, device: str = "cuda") -> Job:
@@ -87,7 +77,7 @@ def test_auto_takes_the_gpu_and_the_same_job_gives_the_same_bytes(on_gpu, base, 
 def test_a_training_goes_on_from_its_checkpoint_with_the_same_bytes(on_gpu, base, tmp_path):
     job = gpu_job(base, tmp_path)
     with pytest.raises(Interrupted):
-        fit(job, after_seven)
+        fit(job, interrupted_after(7))
     steps: list[int] = []
     folder = fit(job, lambda step: steps.append(step.step))
     assert steps[0] == 5
@@ -97,7 +87,7 @@ def test_a_training_goes_on_from_its_checkpoint_with_the_same_bytes(on_gpu, base
 def test_a_checkpoint_of_a_gpu_can_be_read_on_the_cpu_and_is_begun_anew_there(base, tmp_path):
     job = gpu_job(base, tmp_path / "moved")
     with pytest.raises(Interrupted):
-        fit(job, after_seven)
+        fit(job, interrupted_after(7))
     moved = plan(a_release(train=RECORDED), RECORDED, base, tmp_path / "moved", 1, "cpu")
     assert moved.checkpoint == job.checkpoint
     assert files_of(fit(moved, nothing)) == files_of(fit(a_job(base, tmp_path / "cpu", RECORDED), nothing))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from schemas.release import ChosenRow, Release
 from schemas.run import Run, RunSpec, Train
 from schemas.sample import Sample
 from schemas.topics import FINALIZED, RELEASES, RUNS
-from services.trainer.job import Job, plan
+from services.trainer.job import Job, Step, plan
 
 SPECIAL = ["<pad>", "<bos>", "<eos>"]
 
@@ -50,6 +50,24 @@ def build_base(folder: Path, *, seed: int = 1, hidden: int = 64) -> Path:
         )
         LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a training in the middle."""
+
+
+def nothing(_: object) -> None:
+    pass
+
+
+def interrupted_after(steps: int) -> Callable[[Step], None]:
+    """Return what ends a training after so many steps."""
+
+    def end(step: Step) -> None:
+        if step.step == steps:
+            raise Interrupted
+
+    return end
 
 
 def a_sample(index: int) -> Sample:
