@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.figures import Figure, table
 from limoflow.layer import sample_emit
-from limoflow.service import collect_seldom
+from limoflow.memory import prepare_memory
 from limoflow.stream.types import Emit, Record, TopicPartition
 from schemas.run import Run
 from schemas.sample import Sample
@@ -113,7 +113,7 @@ def measure(rows: int = 20_000) -> list[Figure]:
     Every row stays in the pool (the reservoirs are larger), which is the dearest case: both levels see all of them, and
     the closing works on all of them, once per window.
     """
-    collect_seldom()
+    prepare_memory()
     spec = {"name": "bench", "sources": [{"path": "x"}], "select": {"target": 500}}
     run = Run.model_validate({"run_id": "bench", "spec": spec})
     announced = Record(RUNS, 0, 0, b"", run.to_bytes())

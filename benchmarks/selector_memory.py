@@ -19,7 +19,7 @@ import psutil
 
 from benchmarks.figures import Figure, table
 from benchmarks.selector import Passed, as_records, records
-from limoflow.service import collect_seldom
+from limoflow.memory import prepare_memory
 from limoflow.stream.types import Record, TopicPartition
 from schemas.run import Run
 from schemas.topics import POOL, RUNS, SCORED
@@ -50,7 +50,7 @@ def endless() -> Iterator[Record]:
 
 def measure(streamed: int = STREAMED) -> list[Figure]:
     """Stream samples through both levels, and compare the memory after 100,000 with the largest after that."""
-    collect_seldom()
+    prepare_memory()
     spec = {"name": "bench", "sources": [{"path": "x"}], "select": SELECT}
     announced = Record(RUNS, 0, 0, b"", Run.model_validate({"run_id": "bench", "spec": spec}).to_bytes())
     settings = SelectorSettings(sketch=SKETCH)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, table
 from limoflow.layer import sample_emit
-from limoflow.service import collect_seldom
+from limoflow.memory import prepare_memory
 from limoflow.stack.kafka import KafkaBroker
 from limoflow.stack.processes import running
 from limoflow.stream.confluent_runner import TaskRunner
@@ -147,7 +147,7 @@ def sample_of(number: int) -> Sample:
 
 def run_case(case: str, broker: BrokerSettings, records: int) -> float:
     """Run one case in this process and return its records per second."""
-    collect_seldom()
+    prepare_memory()
     source, output = "benchmark.in", f"benchmark.{case}"
     progress = Progress(records)
     step = parsed if case.endswith("_parsed") else passed

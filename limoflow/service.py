@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ import structlog
 
 from limoflow.errors import LimoflowError
 from limoflow.layer import LayerResult
-from limoflow.memory import memory_given_back
+from limoflow.memory import memory_given_back, prepare_memory
 from limoflow.observe.health import HealthServer
 from limoflow.observe.logs import configure_logs
 from limoflow.observe.metrics import Metrics
@@ -26,17 +25,6 @@ from limoflow.stream.tracer import StreamTracer
 from limoflow.stream.types import Stage, Task, Transport
 from schemas.run import Run
 from schemas.sample import Sample
-
-_YOUNG_OBJECTS = 50_000
-
-
-def collect_seldom() -> None:
-    """Let the cycle collector run after 50,000 new objects instead of 700.
-
-    Records and samples hold no cycles, so almost every run of the collector walks all that is held and frees nothing;
-    measured, it takes a third of the selector's time.
-    """
-    gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +124,7 @@ def _serve(name: str, build: Callable[[ServiceContext], list[Runner]]) -> int:
     from limoflow.stream.kafka_transport import KafkaTransport
     from limoflow.stream.topics_admin import short_topics
 
-    collect_seldom()
+    prepare_memory()
     configure_logs(name, "")
     log = structlog.stdlib.get_logger(name)
     try:

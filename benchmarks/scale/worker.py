@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from limoflow.service import collect_seldom
+from limoflow.memory import prepare_memory
 from limoflow.stream.confluent_runner import TaskRunner
 from limoflow.stream.kafka_transport import KafkaTransport
 from limoflow.stream.settings import BrokerSettings
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--sketch", type=int, required=True)
     parser.add_argument("--ready", type=Path, required=True, help="a file that is made once records would be handled")
     arguments = parser.parse_args()
-    collect_seldom()
+    prepare_memory()
     broker = BrokerSettings(bootstrap_servers=arguments.broker, session_timeout_ms=SESSION_MS)
     levels = tasks(KafkaTransport(broker).offsets, SelectorSettings(sketch=arguments.sketch))
     task = levels[LEVELS.index(arguments.level)]

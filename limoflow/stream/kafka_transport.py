@@ -29,6 +29,8 @@ _BY_KEY = -1
 _OPEN_TRANSACTION_S = 3.0
 _ASK_AGAIN_S = 0.1
 _ASK_S = 1.0
+# Messages in hand at once: 500 samples make 2 MiB of objects, which Python keeps, and come at two thirds of the rate.
+_READ_AT_ONCE = 100
 _PASSING = frozenset(
     {
         KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -207,7 +209,7 @@ class KafkaLogReader:
         heard = time.monotonic()
         held_back: set[tuple[str, int]] = set()
         while ends:
-            messages = consumer.consume(500, timeout=0.1)
+            messages = consumer.consume(_READ_AT_ONCE, timeout=0.1)
             silence_s = time.monotonic() - heard
             if messages:
                 heard = time.monotonic()
