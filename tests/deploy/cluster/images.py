@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.deploy.cluster.kept_images import is_kept
 from tests.deploy.cluster.place import ROOT, folder
 
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
@@ -19,8 +20,8 @@ BASES = {
     "JAVA_IMAGE": ("openjdk-17-jre-headless",),
     "MAVEN_IMAGE": ("openjdk-17-jdk-headless", "maven", "ca-certificates"),
 }
-# The layout of the images, and twice as much in the node.
-NEEDED_BYTES = 30 * 2**30
+# The layout of the images, which the node shares, and their layers unpacked in the node.
+NEEDED_BYTES = 22 * 2**30
 # How this machine reaches its package mirrors; the containers of the build see the same.
 CLIENT_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/java/cacerts", "/etc/pip.conf", "/etc/hosts")
 
@@ -45,6 +46,11 @@ def buildah(*arguments: str, **options: object) -> str:
     return done.stdout.strip()
 
 
+def pulled() -> Path:
+    """Return the folder with what a node has of the images."""
+    return folder() / "containerd"
+
+
 def clear_leftovers() -> None:
     """Remove what builds that were cut short left: containers and half-written layers, with torch in them many GB."""
     buildah("rm", "--all")
@@ -53,7 +59,8 @@ def clear_leftovers() -> None:
         if not path.name.startswith("buildah-cache"):
             shutil.rmtree(path)
     layout = sum(path.stat().st_size for path in (folder() / "layout").rglob("*") if path.is_file())
-    if shutil.disk_usage(folder()).free + layout < NEEDED_BYTES:
+    held = 2 * layout if is_kept(pulled()) else layout
+    if shutil.disk_usage(folder()).free + held < NEEDED_BYTES:
         # Layers of earlier builds; those of the tagged images stay.
         buildah("rmi", "--prune", "--force")
 

@@ -12,12 +12,14 @@ import os
 import secrets
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
+from tests.deploy.cluster import kept_images
 from tests.deploy.cluster.place import PAUSE, folder, program
 
 ADDRESS = "10.90.0.1"
@@ -218,10 +220,13 @@ class Node(ControlPlane):
     ----------
     state : Path
         Where all files go, those of the pods included.
+    images : Path
+        Where containerd keeps images; what it had of them in an earlier node is there again.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, images: Path) -> None:
         super().__init__(state, ADDRESS, 6443, 2379)
+        self._images = images
         self._init = 0
 
     def run(self, *command: str) -> str:
@@ -270,11 +275,13 @@ class Node(ControlPlane):
 
     def _make_namespaces(self) -> None:
         owned = {"/var/log": "log-of-pods", "/var/lib/kubelet": "kubelet", "/var/lib/cni": "cni-state"}
-        owned |= {"/var/lib/containerd": "containerd"}
         lines = ["set -e", "mount --make-rprivate /", "mount -t tmpfs tmpfs /run"]
-        for place, name in owned.items():
+        for name in owned.values():
             (self.state / name).mkdir()
-            lines += [f"mkdir -p {place}", f"mount --bind {self.state / name} {place}"]
+        kept_images.restore(self._images)
+        places = {place: self.state / name for place, name in owned.items()} | {"/var/lib/containerd": self._images}
+        for place, path in places.items():
+            lines += [f"mkdir -p {place}", f"mount --bind {path} {place}"]
         lines += ["mkdir -p /var/log/pods /var/log/containers", "mount --make-rshared /"]
         # A bridge without ports carries the node's address; service addresses are translated only once routed.
         lines += ["ip link set lo up", "ip link add node0 type bridge", f"ip addr add {ADDRESS}/24 dev node0"]
@@ -334,20 +341,44 @@ class Node(ControlPlane):
         answers = lambda: subprocess.run(self._inside(client), capture_output=True, check=False).returncode == 0  # noqa: E731
         wait_until("containerd", 30, answers)
 
-    def load(self, images: Path) -> None:
-        """Import images from an archive, or a folder in the OCI image layout.
+    def load(self, archive: Path, layout: Path) -> None:
+        """Have these images and no other: those of an archive, and those of a folder in the OCI image layout.
 
         Raises
         ------
         ClusterError
-            When that fails.
+            When they cannot be imported.
         """
-        command = self._inside(["ctr", "--namespace", "k8s.io", "images", "import", "-"])
-        packing = ["tar", "-C", str(images), "-c", "."] if images.is_dir() else ["cat", str(images)]
-        with subprocess.Popen(packing, stdout=subprocess.PIPE) as packed:
-            done = subprocess.run(command, stdin=packed.stdout, capture_output=True, text=True, check=False)
-        if packed.returncode or done.returncode:
-            raise ClusterError(f"the images in {images} were not imported:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        with archive.open("rb") as packed:
+            self._containerd("images", "import", "-", feed=packed)
+        known = set(self._containerd("content", "ls", "--quiet").split())
+        for blob in kept_images.share_blobs(layout, self._images):
+            if (digest := f"sha256:{blob.name}") not in known:
+                size = ("--expected-size", str(blob.stat().st_size))
+                with blob.open("rb") as content:
+                    self._containerd("content", "ingest", "--expected-digest", digest, *size, blob.name, feed=content)
+        with tempfile.TemporaryFile() as packed:
+            subprocess.run(["tar", "-C", layout, "-c", "oci-layout", "index.json"], stdout=packed, check=True)
+            packed.seek(0)
+            self._containerd("images", "import", "-", feed=packed)
+        self._forget_others(layout)
+        kept_images.keep(self._images)
+
+    def _forget_others(self, layout: Path) -> None:
+        named = [line.split() for line in self._containerd("images", "ls").splitlines()[1:]]
+        wanted = {one["digest"] for one in json.loads((layout / "index.json").read_bytes())["manifests"]}
+        wanted |= {digest for name, _, digest, *_ in named if name == PAUSE}
+        stale = [name for name, _, digest, *_ in named if digest not in wanted]
+        if stale:
+            # What only they need has gone when this returns, and not while a note of the rest is taken.
+            self._containerd("images", "rm", "--sync", *stale)
+
+    def _containerd(self, *arguments: str, feed: IO[bytes] | None = None) -> str:
+        command = ["ctr", "--namespace", "k8s.io", *arguments]
+        done = subprocess.run(self._inside(command), stdin=feed, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ClusterError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.stdout
 
     def _run_kubelet(self) -> None:
         for parent in Path("/sys/fs/cgroup").iterdir():

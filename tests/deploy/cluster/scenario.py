@@ -296,9 +296,9 @@ def build_images() -> Path:
 
 
 @contextmanager
-def starting(state: Path) -> Iterator[Future[Node]]:
+def starting(state: Path, pulled: Path) -> Iterator[Future[Node]]:
     """Start a node while other things are done; it is taken down in the end."""
-    node = Node(state)
+    node = Node(state, pulled)
     # A child of the node ends with the thread that started it, so the thread stays.
     with ThreadPoolExecutor(1) as aside:
         started = aside.submit(node.__enter__)
@@ -322,12 +322,11 @@ def run(rows: int, seed: int) -> None:
     place = folder() / "test"
     shutil.rmtree(place, ignore_errors=True)
     try:
-        with starting(place / "node") as started:
+        with starting(place / "node", images.pulled()) as started:
             layout = build_images()
             with step("images into the node"):
                 node = started.result()
-                for images_of in (folder() / "img" / "localhost_pause_1.tar", layout):
-                    node.load(images_of)
+                node.load(folder() / "img" / "localhost_pause_1.tar", layout)
             _operate(Scenario(node, place / "volumes", rows), seed)
     finally:
         shutil.rmtree(place, ignore_errors=True)
