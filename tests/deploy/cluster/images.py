@@ -98,11 +98,20 @@ def _make_base(name: str, packages: tuple[str, ...]) -> None:
             buildah("rm", container)
 
 
-def build(target: str, tag: str) -> None:
-    """Build one target of the Dockerfile; what has not changed comes from the storage."""
+def has_torch(name: str) -> bool:
+    """Whether an image has the layer with torch, which is made once."""
+    return re.search(rf"(?m)^FROM torch AS {_target(name)}$", DOCKERFILE.read_text(encoding="utf-8")) is not None
+
+
+def build(name: str) -> None:
+    """Build an image of the Dockerfile; what has not changed comes from the storage."""
     volumes = [f"--volume={path}:{path}:ro" for path in CLIENT_FILES if Path(path).exists()]
-    arguments = ("--pull-never", "--layers", "--quiet", f"--target={target}", f"--tag={tag}", "--format=oci")
+    arguments = ("--pull-never", "--layers", "--quiet", f"--target={_target(name)}", f"--tag={name}", "--format=oci")
     buildah("bud", *arguments, *volumes, f"--file={DOCKERFILE}", str(ROOT))
+
+
+def _target(name: str) -> str:
+    return name.removeprefix("limoflow/").partition(":")[0]
 
 
 def save(tags: list[str]) -> Path:

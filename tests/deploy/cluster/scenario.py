@@ -286,13 +286,21 @@ def build_images() -> Path:
         images.clear_leftovers()
         images.ensure_bases()
     names = image_names()
-    # One after the other: two at once would each make the stages that they share, with torch in them.
-    for name in names:
-        with step(f"image {name}"):
-            images.build(name.removeprefix("limoflow/").partition(":")[0], name)
+    first, *others = names
+    _build([first])
+    # Two at once would each make the stages that they share. The first has what all share, and torch is in one half.
+    heavy = [name for name in others if images.has_torch(name)]
+    with ThreadPoolExecutor(2) as pair:
+        list(pair.map(_build, (heavy, [name for name in others if name not in heavy])))
     with step("layout of the images"):
         images.clear_leftovers()
         return images.save(names)
+
+
+def _build(names: list[str]) -> None:
+    for name in names:
+        with step(f"image {name}"):
+            images.build(name)
 
 
 @contextmanager
