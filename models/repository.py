@@ -58,6 +58,15 @@ def prepare(
             install_language_model(runtime_dir, name, folder, template_dir=template_dir, device=device)
 
 
+def first_models(catalog_root: Path) -> tuple[str, ...]:
+    """Return the models that a server begins with: the embedder and the newest causal model.
+
+    Others load when they are asked for: all of them would be an interpreter with torch for every model ever built.
+    """
+    newest = ModelCatalog(catalog_root).newest()
+    return (EMBEDDER, newest) if newest else (EMBEDDER,)
+
+
 def install_language_model(
     runtime_dir: Path,
     name: str,
@@ -94,7 +103,8 @@ def _install(
         raise UsageError(f"device {device!r}: models are served on one of {', '.join(KINDS)} (LIMOFLOW_MODELS_DEVICE)")
     runtime_dir.mkdir(parents=True, exist_ok=True)
     target = runtime_dir / name
-    work = Path(tempfile.mkdtemp(prefix=".installing-", dir=runtime_dir))
+    # Beside the repository, for a server takes every folder in it for a model.
+    work = Path(tempfile.mkdtemp(prefix=f".{runtime_dir.name}-", dir=runtime_dir.parent))
     try:
         made = work / name
         shutil.copytree(template, made, ignore=shutil.ignore_patterns("__pycache__"))

@@ -6,6 +6,7 @@ Usage: PYTHONPATH=. python deploy/grafana/generate.py
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from limoflow.observe import metrics as m
 from limoflow.observe.metrics import Definition
 
 FOLDER = Path(__file__).parent
+_SOURCE = {"type": "prometheus", "uid": "${source}"}
 # Grafana's own names of units; `short` is a plain number.
 _UNITS = {"seconds": "s", "bytes": "bytes", "dollars": "currencyUSD"}
 _RATE_UNITS = {"seconds": "s", "bytes": "Bps"}
+_SERIES = re.compile(r"(?<![\w:])((?:limoflow|stage):\w+:\w+|(?:limoflow|nv)_\w+|up\b)(?:{(.*?)})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,12 @@ BOARDS: dict[str, tuple[str, dict[str, tuple[Panel, ...]]]] = {
                 rate(m.RETRIES, "Attempts tried again", "stage, error_class"),
                 rate(m.DEAD_LETTERS, "Dead letters", "stage, error_class"),
                 level(m.BREAKER, "Breaker (0 closed, 1 half open, 2 open)", "dependency", "max"),
-                told("Processes that answer", "sum by (job) (up)", "{{job}}", "Processes that Prometheus reaches."),
+                told(
+                    "Processes that answer",
+                    'sum by (job) (up{job=~"limoflow|triton"})',
+                    "{{job}}",
+                    "Processes that Prometheus reaches.",
+                ),
             ),
         },
     ),
@@ -325,15 +333,44 @@ def dashboard(name: str) -> dict[str, Any]:
         "refresh": "10s",
         "time": {"from": "now-1h", "to": "now"},
         "templating": {
-            "list": [{"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus"}],
+            "list": [
+                {"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus"},
+                {
+                    "name": "namespace",
+                    "label": "Installation",
+                    "type": "query",
+                    "datasource": _SOURCE,
+                    "query": f"label_values({m.PARTITIONS.name}, namespace)",
+                    "refresh": 2,
+                    "multi": True,
+                    "includeAll": True,
+                    # Matches what has no namespace too: on a laptop nothing has one.
+                    "allValue": ".*",
+                    "current": {"text": "All", "value": "$__all"},
+                },
+            ],
         },
         "panels": panels,
     }
 
 
+def _of_chosen(query: str) -> str:
+    """Ask for the chosen installations only."""
+
+    def chosen(series: re.Match[str]) -> str:
+        matchers = [matcher for matcher in (series[2], 'namespace=~"$namespace"') if matcher]
+        return f"{series[1]}{{{','.join(matchers)}}}"
+
+    return _SERIES.sub(chosen, query)
+
+
 def _panel(panel: Panel) -> dict[str, Any]:
-    source = {"type": "prometheus", "uid": "${source}"}
-    target: dict[str, Any] = {"refId": "A", "datasource": source, "expr": panel.query, "legendFormat": panel.legend}
+    target: dict[str, Any] = {
+        "refId": "A",
+        "datasource": _SOURCE,
+        "expr": _of_chosen(panel.query),
+        "legendFormat": panel.legend,
+    }
     if panel.kind == "heatmap":
         target["format"] = "heatmap"
     if panel.of is not None and panel.of.kind == "histogram":
@@ -345,7 +382,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "type": panel.kind,
         "title": panel.title,
         "description": panel.of.help if panel.of is not None else panel.help,
-        "datasource": source,
+        "datasource": _SOURCE,
         "targets": [target],
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
         "options": {"orientation": "horizontal"} if panel.kind == "bargauge" else {},

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from deploy.k8s.common import FOLDER, Manifest
-from deploy.k8s.kafka import credential_patches, job_patch, topic_manifests, user_manifests
+from deploy.k8s.kafka import cli_patch, credential_patches, job_patch, topic_manifests, user_manifests
 from deploy.k8s.monitoring import DASHBOARDS, dashboards, monitors, rules
 from deploy.k8s.network import policies, private_policies, tracing_policies
 from deploy.k8s.scaling import scaled_objects
@@ -31,6 +31,7 @@ def documents() -> dict[Path, Sequence[Manifest]]:
         components / "kafka-strimzi" / "users.yaml": user_manifests(),
         components / "kafka-strimzi" / "credentials.yaml": credential_patches(),
         FOLDER / "jobs" / "production" / "credentials.yaml": [job_patch()],
+        FOLDER / "jobs" / "production-cli" / "credentials.yaml": [cli_patch()],
         components / "autoscaling" / "scaled-objects.yaml": scaled_objects(),
         components / "tracing" / "network.yaml": tracing_policies(),
         components / "private-endpoints" / "network.yaml": private_policies(),

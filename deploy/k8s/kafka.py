@@ -55,6 +55,11 @@ def job_patch() -> Manifest:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "run-demo"}, "spec": spec}
 
 
+def cli_patch() -> Manifest:
+    """Return the patch that gives the pod of the command line the same."""
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cli"}, "spec": _credentials("cli", "cli")}
+
+
 def rights(service: str) -> list[Manifest]:
     """Return the access rules of one service.
 

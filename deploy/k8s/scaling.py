@@ -57,8 +57,6 @@ def _scaled(scale: Scale) -> Manifest:
         "consumerGroup": scale.service,
         "topic": scale.topic,
         "lagThreshold": str(scale.lag),
-        # The marker of a transaction counts as one record that no group ever reads.
-        "activationLagThreshold": "1",
         "offsetResetPolicy": "earliest",
         "version": PROTOCOL,
     }

@@ -42,7 +42,8 @@ class Workload:
 
 # Memory: what `make test-k8s` shows of each pod after the demo, with room; docs/operate/scale.md has the figures.
 WORKLOADS = (
-    Workload("ingestor", True, "write", 1, ("250m", "1"), ("128Mi", "512Mi"), tenants=True),
+    # Each run that reads Parquet has a process beside it, 70 MiB and up to 256 more while it unpacks.
+    Workload("ingestor", True, "write", 1, ("250m", "1"), ("128Mi", "2Gi"), tenants=True),
     Workload("generator", False, "none", 2, ("250m", "1"), ("128Mi", "512Mi")),
     # Programs of its checks run beside it, up to 512 MiB each; they are the first to be killed.
     Workload("verifier", False, "read", 2, ("500m", "2"), ("192Mi", "2Gi")),

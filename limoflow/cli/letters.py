@@ -25,13 +25,15 @@ def _letters(reader: LogReader, stage: str | None, run_id: str | None) -> Iterat
 
     wanted = [name for name in topics() if name.startswith("dlq.")]
     if stage is not None:
-        if dead_letters_of(stage) not in wanted:
-            known = ", ".join(name.removeprefix("dlq.") for name in wanted)
-            raise UsageError(f"stage {stage!r} has no dead-letter topic; the stages are {known}")
-        wanted = [dead_letters_of(stage)]
+        known = [name.removeprefix("dlq.") for name in wanted]
+        # Both levels of the selector write to its topic: `selector-merge` is the second alone.
+        wanted = [dead_letters_of(name) for name in known if stage == name or stage.startswith(f"{name}-")]
+        if not wanted:
+            raise UsageError(f"stage {stage!r} has no dead-letter topic; the stages are {', '.join(known)}")
     for record in reader.read(wanted):
         letter = read_dead_letter(record)
-        if run_id in (None, letter.run_id):
+        is_asked = stage is None or record.topic == dead_letters_of(stage) or letter.stage == stage
+        if is_asked and run_id in (None, letter.run_id):
             yield record, letter
 
 
@@ -64,20 +66,20 @@ def replay_letters(
     stage: Stage = None,
     run_id: RunId = None,
 ) -> None:
-    """Put dead letters back on the topic that they came from."""
+    """Put dead letters back on the topic that they came from; rows of files came from none."""
     from limoflow.stream.dead_letters import replay
-    from schemas.topics import dead_letters_of
+    from schemas.topics import topics
 
     with connected() as transport:
         emits, unread = [], 0
         for record, letter in _letters(transport.reader, stage, run_id):
             if sample_ids and letter.sample_id not in sample_ids:
                 continue
-            if record.topic == dead_letters_of("ingestor"):
-                unread += 1
-            else:
+            if letter.topic in topics():
                 emits.append(replay(record))
+            else:
+                unread += 1
         transport.sender.send(emits)
     typer.echo(f"replayed {len(emits)}")
     if unread:
-        typer.echo(f"left {unread} of the ingestor: mend the rows in their files and submit the run with --fresh")
+        typer.echo(f"left {unread} that came from files: mend the rows in their files and submit the run with --fresh")

@@ -7,6 +7,8 @@ values without bound: never a run, a window, a sample or a text.
 from __future__ import annotations
 
 import collections
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +28,16 @@ _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _LONG = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 _UNIT_INTERVAL = tuple(step / 20 for step in range(1, 21))
 _RATIO = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
-_COMMON_ERRORS = ("PoisonError", "RowError", "SourceError")
+_COMMON_ERRORS = (
+    "ExportError",
+    "PoisonError",
+    "RefusedTraining",
+    "RowError",
+    "SourceError",
+    "TrainingError",
+    "UsageError",
+)
+_JUDGE_IDLE_S = 6 * 3600.0
 _BREAKER_VALUES: dict[BreakerState, int] = {"closed": 0, "half_open": 1, "open": 2}
 
 
@@ -461,7 +472,7 @@ class FunnelMetrics:
 class QualityMetrics:
     """What checks, judges and strategies say, and how scores move."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
         self._verdicts = _counter(registry, VERDICTS)
         self._check_time = _histogram(registry, CHECK_TIME)
         self._disagreements = _counter(registry, DISAGREEMENTS)
@@ -470,6 +481,8 @@ class QualityMetrics:
         self._refusals = _counter(registry, REFUSALS)
         self._drift_index = _gauge(registry, DRIFT)
         self._sandbox = _gauge(registry, SANDBOX)
+        self._clock = clock
+        self._trust: dict[str, tuple[bool, float]] = {}
         self._drift = DriftWatch()
         self._drifting = set[str]()
 
@@ -488,10 +501,19 @@ class QualityMetrics:
         if {"pass", "fail"} <= {result.verdict for result in results.values()}:
             self._disagreements.inc()
 
-    def canary(self, model: str, *, right: bool, trusted: bool) -> None:
-        """Count one item of known verdict that was put to a judge, and set whether its votes count after that."""
+    def canary(self, model: str, *, right: bool, trusted: bool | None) -> None:
+        """Count one item of known verdict that was put to a judge, and set whether its votes count after that.
+
+        Neither holds of a judge that has not answered a full set (`trusted` is None), or was not asked for six hours.
+        """
         self._canaries.labels(model, "right" if right else "wrong").inc()
-        self._judges.labels(model).set(int(trusted))
+        if trusted is not None:
+            self._trust[model] = trusted, self._clock()
+            self._judges.labels(model).set_function(partial(self._trusted, model))
+
+    def _trusted(self, model: str) -> float:
+        trusted, at = self._trust[model]
+        return float(trusted) if self._clock() - at < _JUDGE_IDLE_S else math.nan
 
     def not_generated(self, strategy: str, reason: str) -> None:
         """Count one child that a strategy did not make; the reason is a short stable word."""

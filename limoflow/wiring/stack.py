@@ -67,9 +67,8 @@ def triton_venv() -> Path:
 
 def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None]) -> None:
     """Start everything, call `started`, and keep it running until a signal; leaves no process behind."""
-    from models.catalog import ModelCatalog
     from models.precision import embedder_dtype
-    from models.repository import TEMPLATES, prepare
+    from models.repository import TEMPLATES, first_models, prepare
 
     # The embedder costs twice as much as the causal LM: with two processes neither core stands idle for the other.
     instances = max(1, min(2, os.cpu_count() or 1))
@@ -77,9 +76,8 @@ def run_stack(home: Home, options: StackOptions, *, started: Callable[[], None])
     with Supervisor(home.stack) as supervisor:
         prometheus = PrometheusServer(home.stack) if options.observe else None
         kafka = KafkaBroker(home.stack, properties=_listeners(options.advertised))
-        newest = ModelCatalog(home.root).newest()
-        warm = (newest,) if newest else ()
-        served = ServedModels(home.triton_repository, ("embedder",), packages=_packages(), warm=warm)
+        embedder, *warm = first_models(home.root)
+        served = ServedModels(home.triton_repository, (embedder,), packages=_packages(), warm=tuple(warm))
         triton = TritonServer(options.triton_venv, served, home.stack)
         supervisor.start([Service.single(kafka.spec())])
         bootstrap = options.advertised or kafka.bootstrap

@@ -74,9 +74,11 @@ def test_there_is_a_user_for_each_service_and_its_password_reaches_it_alone():
             assert reference == {"name": f"limoflow-{name}", "key": "password"}
 
 
-def test_a_run_is_submitted_in_production_with_the_account_of_the_command_line():
-    (job,) = named(list(yaml.safe_load_all(built("jobs/production"))), "Job").values()
-    pod, documents = job["spec"]["template"]["spec"], overlay("production")
+@pytest.mark.parametrize(("folder", "kind"), [("jobs/production", "Job"), ("jobs/production-cli", "Pod")])
+def test_the_command_line_has_an_account_of_its_own_in_production(folder: str, kind: str):
+    (found,) = named(list(yaml.safe_load_all(built(folder))), kind).values()
+    template, documents = found["spec"]["template"] if kind == "Job" else found, overlay("production")
+    pod = template["spec"]
     (container,) = pod["containers"]
     environment = {one["name"]: one for one in container["env"]}
     user = environment["LIMOFLOW_KAFKA_SASL_USERNAME"]["value"]
@@ -89,12 +91,12 @@ def test_a_run_is_submitted_in_production_with_the_account_of_the_command_line()
     assert f"{mount['mountPath']}/ca.crt" == place
     assert any(one["name"] == "kafka-ca" for one in pod["volumes"])
     # What else it names is in its own namespace alone.
-    assert job["metadata"]["namespace"] == named(documents, "ConfigMap")["limoflow"]["metadata"]["namespace"]
+    assert found["metadata"]["namespace"] == named(documents, "ConfigMap")["limoflow"]["metadata"]["namespace"]
     # Planning a run looks at its sources, in object stores too.
     policies = named(documents, "NetworkPolicy")
     for policy in ("kafka-clients", "outside", "models-clients"):
         (selected,) = policies[policy]["spec"]["podSelector"]["matchExpressions"]
-        assert job["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"] in selected["values"], policy
+        assert template["metadata"]["labels"]["app.kubernetes.io/name"] in selected["values"], policy
 
 
 def test_a_run_of_ones_own_is_a_folder_beside_ours(tmp_path: Path):

@@ -32,6 +32,7 @@ from tests.deploy.documents import (
 )
 from tests.deploy.test_operate_docs import PAGES, kustomizations
 
+JOBS = [folder for folder in every_folder() if folder.startswith("jobs/")]
 WITHOUT_SERVER = missing(node=False) or (None if CRDS.is_dir() else f"{CRDS.name} is not in the shared data")
 
 
@@ -60,7 +61,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         yield running
 
 
-@pytest.mark.parametrize("name", [*(f"overlays/{one}" for one in OVERLAYS), "jobs/demo", "jobs/production"])
+@pytest.mark.parametrize("name", [*(f"overlays/{one}" for one in OVERLAYS), *JOBS])
 def test_the_api_server_takes_it_without_a_warning(server: ApiServer, name: str):
     # Warnings are how it says that pods would violate the namespace's restrictions.
     documents = [one for one in yaml.safe_load_all(built(name)) if one["kind"] != "Namespace"]

@@ -71,9 +71,18 @@ def test_every_query_asks_for_metrics_and_labels_that_exist():
             assert labels_of(query) - OF_SCRAPE <= {label for name in known for label in SERIES[name].labels}, query
         for name in known:
             selectors = re.findall(rf"\b{name}(?:_bucket|_sum|_count)?{{(.*?)}}", query)
-            assert set(LABEL.findall(",".join(selectors))) <= set(SERIES[name].labels), query
+            assert set(LABEL.findall(",".join(selectors))) - OF_SCRAPE <= set(SERIES[name].labels), query
             parts = set(re.findall(rf"\b{name}_(?:bucket|sum|count)\b", query))
             assert bool(parts) == (SERIES[name].kind == "histogram"), query
+
+
+def test_every_panel_shows_the_chosen_installations_only():
+    for query in panel_queries():
+        series = re.findall(r"(?<![\w:])(?:(?:limoflow|stage):\w+:\w+|(?:limoflow|nv)_\w+|up\b)(?={(.*?)}|)", query)
+        assert series, query
+        assert all('namespace=~"$namespace"' in matchers for matchers in series), query
+    for board in boards().values():
+        assert [one["name"] for one in board["templating"]["list"]] == ["source", "namespace"]
 
 
 def test_counters_are_never_shown_raw():

@@ -12,8 +12,7 @@ from limoflow.wiring.stack import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "deploy" / "docker" / "Dockerfile").read_text(encoding="utf-8")
-IMAGES = (*SERVICES, "triton", "triton-ngc", "kafka")
-TARGETS = (*IMAGES, "cli")
+TARGETS = (*SERVICES, "triton", "triton-ngc", "kafka", "cli")
 LOCKED = (*SERVICES, "triton", "triton-ngc", "cli")
 # The trainer and Triton share a layer with torch.
 BESIDE_TORCH = ("trainer", "triton")
@@ -38,7 +37,7 @@ def test_there_is_a_target_for_each_image_of_the_cluster_and_an_image_for_each_t
         used |= {f"{name}:{tag}" for name, tag in re.findall(r"newName: (limoflow/\S+), newTag: ([^}\s]+)", text)}
     version = re.search(r'(?m)^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert version is not None
-    assert used == {f"limoflow/{name}:{version[1]}" for name in IMAGES}
+    assert used == {f"limoflow/{name}:{version[1]}" for name in TARGETS}
     assert set(TARGETS) <= set(stages())
 
 

@@ -18,7 +18,7 @@ from limoflow.observe.tracing import TracingSettings
 from limoflow.settings import ServiceSettings
 from limoflow.stream.settings import BrokerSettings
 from limoflow.wiring.stack import SERVICES, idle_workers
-from models.repository import KINDS, TEMPLATES, prepare
+from models.repository import EMBEDDER, KINDS, TEMPLATES, prepare
 from services.exporter.settings import ExporterSettings
 from services.ingestor.tenants import Quota, Tenants, read_tenants
 from services.trainer.settings import TrainerSettings
@@ -268,6 +268,16 @@ def test_triton_and_who_writes_its_repository_are_told_the_same_device(
     assert ServiceSettings().models_device == told == device
     prepare(TEMPLATES, tmp_path, device=told)
     assert f"kind: {KINDS[device]} " in (tmp_path / "embedder" / "config.pbtxt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("script", ["triton.sh", "triton-ngc.sh"])
+def test_a_model_that_cannot_be_loaded_ends_no_server(script: str):
+    text = (ROOT / "deploy" / "docker" / script).read_text(encoding="utf-8")
+    assert "first_models(home)" in text
+    assert "$first --exit-on-error=false" in text
+    container = container_of(workloads(BASE)["triton"])
+    for probe in ("startupProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["path"] == f"/v2/models/{EMBEDDER}/ready"
 
 
 @pytest.mark.parametrize("script", ["triton.sh", "triton-ngc.sh"])

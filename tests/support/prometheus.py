@@ -104,7 +104,7 @@ def silent_queries(prometheus: Prometheus, interval: str = "15m") -> set[str]:
     """
     silent: set[str] = set()
     for query in [*panel_queries(), *(rule["expr"] for rule in rules("record"))]:
-        asked = query.replace("$__rate_interval", interval).replace("$__range", interval)
+        asked = query.replace("$__rate_interval", interval).replace("$__range", interval).replace("$namespace", ".*")
         if not prometheus.query(asked):
             silent |= _unlisted(query)
     for rule in rules("alert"):

@@ -36,8 +36,8 @@ CANARIES: tuple[Canary, ...] = (
 class OnCanary(Protocol):
     """Hears of every canary: for metrics and the alarm."""
 
-    def __call__(self, model: str, *, right: bool, trusted: bool) -> None:
-        """Hear whether a judge answered rightly, and whether its votes count after that."""
+    def __call__(self, model: str, *, right: bool, trusted: bool | None) -> None:
+        """Hear whether a judge answered rightly, and whether its votes count then; None before its first full set."""
 
 
 class Record:

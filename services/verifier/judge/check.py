@@ -140,7 +140,8 @@ class _Bench:
         right = vote == ("pass" if canary.good else "fail")
         self._record.take(right)
         if self._on_canary is not None:
-            self._on_canary(self._model, right=right, trusted=self._record.trusted)
+            trusted = self._record.trusted if self._record.examined else None
+            self._on_canary(self._model, right=right, trusted=trusted)
 
     async def verdict(self, instruction: str, response: str, identity: str, options: Options) -> Finding:
         """Return what the votes on one item amount to."""

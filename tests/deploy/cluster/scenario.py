@@ -179,8 +179,7 @@ class Scenario:
 
     def roll_all(self, seconds: float) -> None:
         """Restart every workload, one pod after the other, and wait until all are ready again."""
-        for kind in WORKLOADS:
-            self.node.kubectl("-n", NAMESPACE, "rollout", "restart", kind)
+        self.enter("rollout restart")
         self.wait_ready(seconds)
 
     def releases(self) -> list[Release]:
@@ -270,12 +269,13 @@ def _own(place: Path) -> None:
 
 
 def image_names() -> list[str]:
-    """Return the images that the laptop overlay runs, with their tags."""
-    kustomizations = [*(K8S / "base").glob("*.yaml"), *(K8S / "components" / "kafka-local").glob("*.yaml")]
+    """Return the images that the laptop overlay and its jobs run, with their tags."""
+    folders = (K8S / "base", K8S / "components" / "kafka-local", K8S / "jobs" / "demo", K8S / "jobs" / "cli")
     found = set()
-    for path in kustomizations:
+    for path in [path for one in folders for path in one.glob("*.yaml")]:
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            pod = document.get("spec", {}).get("template", {}).get("spec", {})
+            spec = document.get("spec", {})
+            pod = spec if document.get("kind") == "Pod" else spec.get("template", {}).get("spec", {})
             found |= {container["image"] for container in pod.get("containers", [])}
     return sorted(found)
 
@@ -349,6 +349,9 @@ def _operate(scenario: Scenario, seed: int) -> None:
         scenario.enter("jobs/demo")
         scenario.enter("job/run-demo")
         say(_told(scenario.finish(DOCUMENTED_JOB, 600)))
+    with step("command line"):
+        scenario.enter("jobs/cli")
+        scenario.enter("pod/cli")
     (calm,) = scenario.releases()
     _check(scenario, calm, _target())
     _tell_usage(scenario)

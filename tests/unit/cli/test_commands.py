@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from limoflow.cli import main
-from limoflow.errors import LimoflowError
+from limoflow.errors import LimoflowError, UsageError
 from limoflow.inference.fakes import FakeModels
 from limoflow.settings import Home
 from limoflow.spec_file import RECIPES
+from limoflow.stream.dead_letters import dead_letter
+from limoflow.stream.types import Emit, Record
 from limoflow.wiring import layers, plan
 from schemas.identity import content_hash
 from schemas.run import Run, RunSpec
@@ -257,9 +260,29 @@ def test_dead_letters_are_listed_and_shown(flow: LocalFlow) -> None:
     assert invoke("dlq", "list", "--run", "flow-1") == listed
     assert invoke("dlq", "list", "--run", "flow-2") == ""
     assert "{broken" in invoke("dlq", "show", sample_id)
-    assert "left 1 of the ingestor" in invoke("dlq", "replay")
+    assert "left 1 that came from files" in invoke("dlq", "replay")
     with pytest.raises(LimoflowError, match="no dead-letter topic"):
         invoke("dlq", "list", "--stage", "cook")
+
+
+def test_a_refused_run_is_replayed_and_each_stage_has_its_own_letters(flow: LocalFlow) -> None:
+    def letter(stage: str, topic: str, name: str) -> Emit:
+        record = Record(topic, 0, 7, name.encode(), b"{}")
+        return dead_letter(record, stage=stage, version="1", error=UsageError("over its quota"), attempts=1)
+
+    flow.transport.sender.send(
+        [
+            letter("ingestor", "runs", "refused"),
+            letter("selector", "samples.scored", "one"),
+            # The second level of the selector has no topic of its own.
+            replace(letter("selector-merge", "selector.pool", "two"), topic="dlq.selector"),
+        ]
+    )
+    assert {line.split()[0] for line in invoke("dlq", "list", "--stage", "selector").splitlines()} == {"one", "two"}
+    assert [line.split()[0] for line in invoke("dlq", "list", "--stage", "selector-merge").splitlines()] == ["two"]
+    assert invoke("dlq", "replay", "refused") == "replayed 1\n"
+    (back,) = [record for record in flow.transport.reader.read(["runs"]) if record.key == b"refused"]
+    assert back.value == b"{}"
 
 
 def test_closing_a_run_announces_it(flow: LocalFlow) -> None:

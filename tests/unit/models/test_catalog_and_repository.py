@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from limoflow.errors import MissingDependency, UsageError
 from models import embedding
 from models.catalog import ModelCatalog, model_name
 from models.embedding import embedder_path
-from models.repository import TEMPLATES, install_language_model, prepare
+from models.repository import TEMPLATES, first_models, install_language_model, prepare
 
 
 def no_hub(name: str) -> Path:
@@ -109,13 +110,37 @@ def test_the_repository_holds_the_embedder_and_every_known_model(causal_folder: 
 def test_installing_again_changes_nothing_and_another_model_replaces_the_first(
     causal_folder: Path, tmp_path: Path
 ) -> None:
-    first = install_language_model(tmp_path, "ifd-a", causal_folder)
+    repository = tmp_path / "repository"
+    first = install_language_model(repository, "ifd-a", causal_folder)
     inode = first.stat().st_ino
-    assert install_language_model(tmp_path, "ifd-a", causal_folder).stat().st_ino == inode
+    assert install_language_model(repository, "ifd-a", causal_folder).stat().st_ino == inode
     other = Path(shutil.copytree(causal_folder, tmp_path / 'odd "name" \\'))
-    install_language_model(tmp_path, "ifd-a", other)
+    install_language_model(repository, "ifd-a", other)
     assert r"odd \"name\" \\" in (first / "config.pbtxt").read_text()
-    assert not list(tmp_path.glob(".installing-*"))
+    assert [path.name for path in repository.iterdir()] == ["ifd-a"]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_server_sees_no_folder_that_is_not_whole_yet(
+    causal_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, seen = tmp_path / "repository", []
+    copy = shutil.copytree
+
+    def looked_at(*arguments: Any, **options: Any) -> Any:
+        made = copy(*arguments, **options)
+        seen.append([path.name for path in repository.iterdir()])
+        return made
+
+    monkeypatch.setattr(shutil, "copytree", looked_at)
+    install_language_model(repository, "ifd-a", causal_folder)
+    assert seen
+    assert not any(seen)
+
+
+def test_a_server_begins_with_the_embedder_and_the_newest_model_alone(causal_folder: Path, tmp_path: Path) -> None:
+    assert first_models(tmp_path) == ("embedder",)
+    assert first_models(causal_folder.parents[1]) == ("embedder", f"ifd-{causal_folder.name[:12]}")
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "-x", "名"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 
 import pytest
@@ -12,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from limoflow.observe import metrics as module
 from limoflow.observe.drift import LEAST
-from limoflow.observe.metrics import DEFINITIONS, Metrics
+from limoflow.observe.metrics import DEFINITIONS, Metrics, QualityMetrics
 from limoflow.stream.observer import StreamObserver
 from schemas import Sample
 from schemas.export_json import EXAMPLES
@@ -27,6 +28,24 @@ def scored_sample(window: int, quality: float) -> Sample:
     lineage = {"run_id": "r", "window": window, "source_ref": "s"}
     metadata = {"lineage": lineage, "evaluations": {"response_quality": quality}}
     return Sample.model_validate({"id": "a", "instruction": "b", "response": "c", "metadata": metadata})
+
+
+def test_a_judge_without_a_full_set_or_not_asked_for_six_hours_is_neither_trusted_nor_not():
+    now, registry = [0.0], CollectorRegistry()
+    metrics = QualityMetrics(registry, clock=lambda: now[0])
+
+    def shown() -> float | None:
+        return registry.get_sample_value("limoflow_judge_trusted", {"model": "judge"})
+
+    metrics.canary("judge", right=False, trusted=None)
+    assert shown() is None
+    metrics.canary("judge", right=False, trusted=False)
+    now[0] = 5.9 * 3600
+    assert shown() == 0
+    now[0] = 6.1 * 3600
+    assert math.isnan(shown() or 0)
+    metrics.canary("judge", right=True, trusted=True)
+    assert shown() == 1
 
 
 def exercise(metrics: Metrics) -> None:
