@@ -88,7 +88,6 @@ class TaskRunner:
         self._changes: list[tuple[bool, dict[TopicPartition, int]]] = []
         self._late: list[Message[Any, Any]] = []
         self._paused: set[TopicPartition] = set()
-        self._in_job = False
         self._joined = not self._feed.shared
         self._is_ready = self._is_open = False
         self._consumer: Consumer | None = None
@@ -214,8 +213,11 @@ class TaskRunner:
         messages += self._consumer.consume(1, timeout=0 if messages else wait_s)
         if messages:
             messages += self._consumer.consume(self._batch - 1, timeout=_GATHER_S)
+        # A partition that was lost and came back begins again, and stands still until then. What is in hand of it is of
+        # before: taken as its beginning it would have all that lies between pass for read.
+        changed = {one for _, partitions in self._changes for one in partitions}
         self._apply_changes()
-        self._sort(messages)
+        self._sort(message for message in messages if _place(message) not in changed)
 
     def _sort(self, messages: Iterable[Message[Any, Any]]) -> None:
         records: list[Record] = []
@@ -226,7 +228,7 @@ class TaskRunner:
                 records.append(to_record(message))
             elif error.code() == KafkaError._PARTITION_EOF:
                 end = message.offset() or 0
-                ended.append((TopicPartition(str(message.topic()), int(message.partition() or 0)), end))
+                ended.append((_place(message), end))
             elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise UsageError(f"{error.str()}; `limoflow up` creates the topics")
             elif error.fatal():
@@ -316,18 +318,14 @@ class TaskRunner:
 
     def _poll_through(self, future: Future[Any]) -> None:
         self._hold(set(self._feed.positions))
-        self._in_job = True
-        try:
-            while not future.done():
-                self._give_up()
-                self._tell()
-                if self._consumer is None:
-                    wait([future], timeout=_TICK_S)
-                else:
-                    # What was on its way when the partitions were paused still comes.
-                    self._late += self._consumer.consume(self._batch, timeout=_TICK_S)
-        finally:
-            self._in_job = False
+        while not future.done():
+            self._give_up()
+            self._tell()
+            if self._consumer is None:
+                wait([future], timeout=_TICK_S)
+            else:
+                # What was on its way when the partitions were paused still comes.
+                self._late += self._consumer.consume(self._batch, timeout=_TICK_S)
 
     def _begin_anew(self) -> None:
         """Forget what was not committed and read it again."""
@@ -368,13 +366,9 @@ class TaskRunner:
             raise InvariantBroken(f"the positions of {self._task.name!r} cannot be read: {error}") from error
         starts = [_position(one, self._feed.origin(one, offset)) for one, offset in committed.items()]
         consumer.incremental_assign(starts)
-        # librdkafka remembers over the loss of a partition that it was paused.
-        if self._in_job:
-            consumer.pause(partitions)
-            self._paused |= set(committed)
-        else:
-            consumer.resume(partitions)
-            self._paused -= set(committed)
+        # Until the change is applied (`_receive`, `_gate`) nothing of the new assignment may come.
+        consumer.pause(partitions)
+        self._paused |= set(committed)
         self._changes.append((True, committed))
         self._joined = True
 
@@ -408,6 +402,10 @@ class TaskRunner:
 def run_task(task: Task, broker: BrokerSettings, **options: Any) -> int:
     """Run a task in this process until SIGTERM or SIGINT; see `TaskRunner` for options and errors."""
     return TaskRunner(task, broker, **options).run()
+
+
+def _place(message: Message[Any, Any]) -> TopicPartition:
+    return TopicPartition(str(message.topic()), int(message.partition() or 0))
 
 
 def _position(partition: TopicPartition, offset: int) -> KafkaPosition:
