@@ -24,6 +24,8 @@ _OF_ANOTHER_RUN = ("verification", "evaluations", "filtering", "advanced_assessm
 _KNOWN = frozenset({"instruction", "input", "response", "id", "messages", "difficulty", *_TEXT_PARTS}) | {
     f"reference.{name}" for name in _REFERENCE_LISTS | _REFERENCE_TEXTS
 }
+# A key of a row may be as long as its line.
+_SHOWN_NAME = 100
 _MISSING = object()
 _EMPTY: dict[str, Any] = {}
 
@@ -177,7 +179,8 @@ class RowMapper:
         column = self._fields.get(field)
         wanted = f"{field!r} (column {column!r})" if column else f"{field!r}"
         if found is _MISSING or found is None:
-            raise RowError(f"field {wanted} is missing; the row has: {', '.join(sorted(map(str, value))[:20])}")
+            names = [name[:_SHOWN_NAME] for name in sorted(map(str, value))[:20]]
+            raise RowError(f"field {wanted} is missing; the row has: {', '.join(names)}")
         raise RowError(f"field {wanted} must be text, not {type(found).__name__}")
 
 

@@ -70,6 +70,12 @@ def test_a_bad_row_is_a_dead_letter_with_its_bytes_and_place_and_the_rest_goes_o
     assert (end.rows, end.last) == (2, True)
 
 
+def test_a_row_whose_only_key_is_long_is_told_by_the_beginning_of_the_key(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(jsonl({"://a:" * 500_000: 1}))
+    (letter,) = ingest(tmp_path / "a.jsonl").letters()
+    assert read_dead_letter(letter).error.endswith("the row has: " + "://a:" * 20)
+
+
 def test_empty_text_is_left_to_the_verifier(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(jsonl({"question": "", "answer": ""}))
     log = ingest(tmp_path / "a.jsonl")
