@@ -56,8 +56,8 @@ def known_secrets(environment: Mapping[str, str] | None = None) -> tuple[str, ..
 def redacted(text: str, secrets: Iterable[str] | None = None) -> str:
     """Return the text without credentials and without these secrets; those of the environment by default.
 
-    A secret is masked however it is spelled: as it is, escaped as by `repr` or JSON, in an address, or in Base64. The time
-    taken grows with the text's length, whatever it holds.
+    A secret is masked however it is spelled: as it is, escaped as by `repr` or JSON, in an address, or in Base64. The
+    time taken grows with the text's length, whatever it holds.
     """
     text = _TEXT.sub(lambda match: f"{match['name']}={MASK}" if match["name"] else MASK, _without_credentials(text))
     for secret in known_secrets() if secrets is None else secrets:
@@ -67,7 +67,7 @@ def redacted(text: str, secrets: Iterable[str] | None = None) -> str:
 
 
 class _Credentials(NamedTuple):
-    """Where in a text the user of an address begins, where the password (None without), and where the `@` after it is."""
+    """Where in a text the user of an address begins, where the password (None without), and where both end."""
 
     begin: int
     password: int | None

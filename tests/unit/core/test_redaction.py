@@ -121,14 +121,14 @@ FRAGMENTS = [
 
 
 def test_masking_takes_time_that_grows_with_the_text_and_not_with_its_square():
-    """Whatever two fragments of what is masked are repeated: a square would take minutes for each, and there are 256."""
+    """Whatever two fragments of what is masked are repeated: a square would take minutes for some of them."""
     began = time.process_time()
     for fragment, other in itertools.product(FRAGMENTS, repeat=2):
         for size in (1_000, 10_000, 100_000):
             redacted((fragment + other) * (size // len(fragment + other)), (SECRET,))
             holds_credentials(fragment * (size // len(fragment)) + other)
             known_secrets({"A": fragment * (size // len(fragment)) + other})
-    assert time.process_time() - began < 60
+        assert time.process_time() - began < 60
 
 
 def spec(**parts: Any) -> dict[str, Any]:
