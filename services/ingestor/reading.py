@@ -20,6 +20,9 @@ from services.ingestor.stamps import Stamps, refused
 from services.ingestor.state import FileProgress, RunProgress, progress_emit
 from services.ingestor.tenants import named
 
+# Beyond it a float knows not every whole number; seconds near zero make infinitely many windows.
+_LAST_WINDOW = 2.0**53
+
 
 @dataclass
 class Batch:
@@ -65,6 +68,8 @@ class RunReading:
         Seconds since the epoch; stamps time windows.
     max_rows : int, optional
         Rows that may be read, refused ones counted in; with more left the run is stopped there, and says so.
+    on_fault : callable
+        Called with the reason why a followed source could not be listed.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class RunReading:
         clock: Callable[[], float],
         version: str,
         *,
+        on_fault: Callable[[SourceError], None],
         max_rows: int | None = None,
     ) -> None:
         self._max_rows = max_rows
@@ -93,7 +99,7 @@ class RunReading:
         self._clock = clock
         self._version = version
         self._mappers = [RowMapper(source, version) for source in self._sources]
-        self._queue = FileQueue(spec, kinds, files, clock, settings.scan_seconds)
+        self._queue = FileQueue(spec, kinds, files, clock, settings.scan_seconds, on_fault)
         self._rows: Iterator[Row] | None = None
 
     def batch(self, *, closing: bool) -> Batch | None:
@@ -157,7 +163,8 @@ class RunReading:
             return 0
         if progress.started is None:
             progress.started = self._clock()
-        return max(progress.window, int((self._clock() - progress.started) // self._policy.seconds))
+        elapsed = (self._clock() - progress.started) // self._policy.seconds
+        return max(progress.window, int(min(elapsed, _LAST_WINDOW)))
 
     def _is_full(self, batch: Batch) -> bool:
         if isinstance(self._policy, CountWindow) and batch.progress.window_rows >= self._policy.count:

@@ -17,6 +17,14 @@ class SourceError(ValueError):
     """A file or a source that cannot be read; the message names it and says why."""
 
 
+class NothingMatches(SourceError):
+    """There is no file: a followed source waits for one."""
+
+
+class ImpossibleSource(SourceError):
+    """An address that can never be read as it is written: waiting does not help, followed or not."""
+
+
 class Unit(NamedTuple):
     """One file of a source: its name relative to the source's fixed root, where it lies, and its size in bytes."""
 
@@ -55,8 +63,14 @@ class SourceKind(Protocol):
 
         Raises
         ------
+        NothingMatches
+            When there is no unit.
+        ImpossibleSource
+            When there can never be one.
         SourceError
-            When the source cannot be listed, or nothing matches.
+            When the source cannot be listed for another reason.
+        DependencyUnavailable
+            When a remote store does not answer.
         """
         ...
 
