@@ -30,6 +30,10 @@ class Batch:
 
     Attributes
     ----------
+    size : int
+        Bytes of the records, and those that were passed over.
+    read : int
+        Rows read, refused ones counted in.
     rows, bytes, ended : Counter
         Rows admitted, the bytes of their samples, and files read to their end, by format; for metrics.
     """
@@ -123,8 +127,8 @@ class RunReading:
         exhausted = not batch.read and (progress.stopped is not None or self._exhausted(closing))
         if ended and (progress.batch_rows or exhausted or self._queue.follows):
             batch.emits.append(self._end(progress, full_window, full_rows, last=exhausted))
-        elif ended and batch.read:
-            # Only dead letters so far: whether this was the last window is not known yet.
+        elif ended:
+            # No rows so far, at most dead letters: whether this was the last window is not known yet.
             progress.window, progress.window_rows = full_window, full_rows
         elif exhausted:
             batch.emits.append(self._end(progress, progress.window, progress.window_rows, last=True))
@@ -169,7 +173,9 @@ class RunReading:
     def _is_full(self, batch: Batch) -> bool:
         if isinstance(self._policy, CountWindow) and batch.progress.window_rows >= self._policy.count:
             return True
-        return batch.read >= self._settings.batch_rows or batch.size >= self._settings.batch_bytes
+        # Files without rows fill a batch too.
+        taken = max(batch.read, len(batch.files))
+        return taken >= self._settings.batch_rows or batch.size >= self._settings.batch_bytes
 
     def _exhausted(self, closing: bool) -> bool:
         if self._queue.follows and not closing:
@@ -195,6 +201,12 @@ class RunReading:
                 source = self._sources[pending.origin]
                 self._rows = iter(self._kinds[source.kind].rows(pending.unit, source, state.position, state.row))
             for row in self._rows:
+                if row.passed:
+                    state.position, state.row = row.after, row.number
+                    batch.size += row.passed
+                    if self._is_full(batch):
+                        break
+                    continue
                 if self._max_rows is not None and progress.read >= self._max_rows:
                     progress.stopped = self._stopped()
                     break

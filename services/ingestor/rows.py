@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from limoflow.versions import schema_fault
 from schemas.run import Source
 from schemas.sample import SCHEMA_VERSION, Difficulty, Sample
+from services.ingestor.sources import Unreadable
 
 _INSTRUCTION = ("instruction", "question", "prompt")
 _RESPONSE = ("response", "answer", "output", "completion")
@@ -82,6 +83,7 @@ class RowMapper:
         if isinstance(extra, str) and extra.strip() and isinstance(instruction, str):
             instruction = f"{instruction}\n\n{extra}"
         if messages is not _MISSING and (instruction is _MISSING or response is _MISSING):
+            _check_readable("messages", messages)
             instruction, response = _last_turn(messages)
         return self._text(value, "instruction", instruction), self._text(value, "response", response)
 
@@ -140,6 +142,7 @@ class RowMapper:
             # CSV knows no null: an empty cell says nothing.
             if found is _MISSING or found is None or (found == "" and field != "id"):
                 continue
+            _check_readable(field, found)
             if field == "id":
                 sample["id"] = _identity(found)
             elif field == "messages":
@@ -159,6 +162,7 @@ class RowMapper:
         own = {name: part for name, part in value["metadata"].items() if name not in _OF_ANOTHER_RUN}
         metadata.update(own)
         for name, part in value.items():
+            _check_readable(name, part)
             sample.setdefault(name, part)
         if "id" in value:
             sample["id"] = _identity(value["id"])
@@ -176,6 +180,7 @@ class RowMapper:
     def _text(self, value: Mapping[str, Any], field: str, found: Any) -> str:
         if isinstance(found, str):
             return found
+        _check_readable(field, found)
         column = self._fields.get(field)
         wanted = f"{field!r} (column {column!r})" if column else f"{field!r}"
         if found is _MISSING or found is None:
@@ -216,6 +221,11 @@ def _last_turn(messages: Any) -> tuple[Any, Any]:
     if not asked:
         raise RowError("field 'messages' has no user turn before an assistant turn")
     return messages[asked[-1]].get("content"), messages[answers[-1]].get("content")
+
+
+def _check_readable(field: str, found: Any) -> None:
+    if isinstance(found, Unreadable):
+        raise RowError(f"field {field!r} cannot be read: {found.reason}")
 
 
 def _identity(found: Any) -> str:
