@@ -219,7 +219,8 @@ def test_a_csv_line_without_end_is_one_broken_row(monkeypatch):
     monkeypatch.setattr(formats, "MAX_LINE_BYTES", 100)
     monkeypatch.setattr(formats, "_SKIP_BYTES", 10)
     data = b"instruction,response\na,b\n" + b"x" * 5000 + b",y\nc,d\n"
-    found = list(formats.reader_of("a.csv")(io.BytesIO(data), Unit("a.csv", "a.csv", len(data)), 0, 0))
+    read = formats.reader_of("a.csv")(io.BytesIO(data), Unit("a.csv", "a.csv", len(data)), 0, 0)
+    found = [row for row in read if not row.passed]
     assert [row.value for row in found] == [
         {"instruction": "a", "response": "b"},
         None,
