@@ -17,6 +17,7 @@ from limoflow.stream.dead_letters import PREFIX
 from limoflow.stream.job_thread import JobThread
 from limoflow.stream.kafka_errors import connect, failure, quiet, refused, to_record
 from limoflow.stream.observer import SilentObserver, StreamObserver
+from limoflow.stream.outage_log import OutageLog
 from limoflow.stream.retry import RetryPolicy
 from limoflow.stream.settings import BrokerSettings
 from limoflow.stream.signals import stop_on_signals
@@ -95,6 +96,7 @@ class TaskRunner:
         self._in_hand = 0
         self._next_tick = 0.0
         self._waits = 0
+        self._outages = OutageLog()
 
     def ready(self) -> bool:
         """Whether the worker handles records now."""
@@ -163,6 +165,7 @@ class TaskRunner:
                 self._begin_anew()
             except DependencyUnavailable as outage:
                 self._observer.retried(self._task.name, type(outage).__name__)
+                self._outages.tell(self._task.name, outage)
                 self._writer.abort()
                 self._stopping.wait(self._policy.outage_pause(self._waits))
                 self._waits += 1

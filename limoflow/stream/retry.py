@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from limoflow.errors import DependencyUnavailable, InvariantBroken, PoisonError
 from limoflow.stream.dead_letters import dead_letter
 from limoflow.stream.observer import SilentObserver, StreamObserver
+from limoflow.stream.outage_log import OutageLog
 from limoflow.stream.types import Emit, Record, Stage
 
 Sleep = Callable[[float], Awaitable[None]]
+# One for the process: what is out is out for all records in flight.
+_OUTAGES = OutageLog()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ async def _settle_failed(
         if isinstance(error, DependencyUnavailable):
             pause = policy.outage_pause(waits)
             waits += 1
+            _OUTAGES.tell(stage.name, error)
         else:
             failures += 1
             waits = 0

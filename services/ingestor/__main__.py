@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from limoflow.service import ServiceContext, serve_tasks
 from limoflow.settings import from_environment
@@ -21,7 +22,8 @@ def build(context: ServiceContext) -> Sequence[Task]:
             context.metrics.file_ingested(file_format)
 
     chosen, tenants = from_environment(IngestorSettings), context.settings.tenants
-    return [task(chosen, context.transport.reader, on_batch=written, tenants=tenants)]
+    retried = partial(context.metrics.retried, "ingestor")
+    return [task(chosen, context.transport.reader, on_batch=written, tenants=tenants, on_retry=retried)]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def task(
     reader: LogReader,
     on_batch: Callable[[Batch], None] | None = None,
     tenants: Path | None = None,
+    on_retry: Callable[[str], None] | None = None,
 ) -> Ingestor:
     """Return the ingestor; `reader` is the transport's, with which it finds its own progress.
 
@@ -27,4 +28,4 @@ def task(
         When the file of tenants does not hold.
     """
     chosen = settings or from_environment(IngestorSettings)
-    return Ingestor(chosen, reader, on_batch=on_batch, tenants=read_tenants(tenants))
+    return Ingestor(chosen, reader, on_batch=on_batch, tenants=read_tenants(tenants), on_retry=on_retry)

@@ -8,14 +8,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import gaierror
 from typing import Any, BinaryIO
 
-from limoflow.errors import DependencyUnavailable
+from limoflow.errors import DependencyUnavailable, LimoflowError
 from limoflow.settings import from_environment
 from schemas.run import Source
 from services.ingestor.formats import PARQUET_ROWS, may_swell, reader_of
 from services.ingestor.settings import IngestorSettings
-from services.ingestor.sources import Row, SourceError, Unit
+from services.ingestor.sources import ImpossibleSource, NothingMatches, Row, SourceError, Unit
 from services.ingestor.unpacking import Request, Unpacker
 
 _WILD = frozenset("*?[")
@@ -23,8 +24,9 @@ _UNFINISHED = (".tmp", ".part", ".crdownload")
 # An object store is asked for this much at once; s3fs would keep blocks of 50 MiB for each open file.
 _BLOCK_BYTES = 4 << 20
 _LINE_BYTES = 1 << 20
-# What s3fs makes of 503 and 500.
-_BUSY = (errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EBUSY))
+# The first two are what s3fs makes of 503 and 500.
+_OUT = (errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EBUSY), errno.EHOSTUNREACH, errno.ENETUNREACH)
+_GONE = (404, 410)
 
 
 class Files:
@@ -49,7 +51,9 @@ class Files:
             if detail.get("type") == "file" and _is_finished(_relative(name, root))
         ]
         if not units:
-            raise SourceError(f"no file matches {source.path!r}: check the path, or wait for files with follow: true")
+            raise NothingMatches(
+                f"no file matches {source.path!r}: check the path, or wait for files with follow: true"
+            )
         return sorted(units)
 
     def rows(self, unit: Unit, source: Source, position: int, number: int) -> Iterator[Row]:
@@ -88,28 +92,39 @@ def opened(path: str, unit: Unit) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _outages(address: str) -> Iterator[None]:
+    """Make an outage or a fault of the source of whatever an address brings about."""
     try:
         yield
+    except (LimoflowError, SourceError, MemoryError):
+        raise
+    # A store's library may raise anything for a hostile address.
     except Exception as error:
-        fault = _fault(address, error)
-        if fault is None:
-            raise
-        raise fault from error
+        raise _fault(address, error) from error
 
 
-def _fault(address: str, error: Exception) -> DependencyUnavailable | SourceError | None:
-    # Errors of botocore without an answer of the store reach us as they are; it is loaded only where it is used.
-    store = sys.modules.get("botocore.exceptions")
-    if store is not None and isinstance(error, store.BotoCoreError):
-        is_out, said = isinstance(error, store.HTTPClientError | store.ConnectionError), str(error)
-    elif isinstance(error, OSError):
-        is_out = isinstance(error, ConnectionError | TimeoutError) or error.errno in _BUSY
-        said = error.strerror or str(error)
-    else:
-        return None
-    if is_out:
+def _fault(address: str, error: Exception) -> DependencyUnavailable | SourceError:
+    # fsspec calls every failure of HTTP a file that is not there.
+    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    said = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    if _is_out(error):
         return DependencyUnavailable(f"the store of {address!r} does not answer: {said}")
+    if isinstance(error, ValueError | TypeError):
+        return ImpossibleSource(f"cannot read {address!r}: {said}")
     return SourceError(f"cannot read {address!r}: {said}")
+
+
+def _is_out(error: Exception) -> bool:
+    # Errors without an answer of the store reach us as its library has them; that is loaded only where it is used.
+    s3, http = sys.modules.get("botocore.exceptions"), sys.modules.get("aiohttp")
+    if s3 is not None and isinstance(error, s3.BotoCoreError):
+        return isinstance(error, s3.HTTPClientError | s3.ConnectionError)
+    if http is not None and isinstance(error, http.ClientError):
+        status = getattr(error, "status", None)
+        return not isinstance(error, http.InvalidURL) and (status is None or status == 429 or status >= 500)
+    if isinstance(error, OSError):
+        return isinstance(error, ConnectionError | TimeoutError | gaierror) or error.errno in _OUT
+    return False
 
 
 def _filesystem(path: str) -> tuple[Any, str]:
@@ -117,8 +132,8 @@ def _filesystem(path: str) -> tuple[Any, str]:
 
     try:
         filesystem, pattern = fsspec.core.url_to_fs(path)
-    except (ValueError, ImportError) as error:
-        raise SourceError(f"cannot open {path!r}: {error}") from error
+    except (ValueError, TypeError, ImportError, AttributeError) as error:
+        raise ImpossibleSource(f"cannot open {path!r}: {error}") from error
     return filesystem, str(pattern)
 
 
@@ -128,7 +143,19 @@ def _matches(filesystem: Any, pattern: str) -> tuple[str, dict[str, dict[str, An
         if filesystem.isdir(pattern):
             return pattern.rstrip("/"), filesystem.find(pattern, detail=True)
         return pattern.rpartition("/")[0], {pattern: filesystem.info(pattern)}
-    return fixed_root(pattern), filesystem.glob(pattern, detail=True) if _WILD & set(pattern) else {}
+    if _WILD & set(pattern):
+        return fixed_root(pattern), filesystem.glob(pattern, detail=True)
+    _confirm_absence(filesystem, pattern)
+    return fixed_root(pattern), {}
+
+
+def _confirm_absence(filesystem: Any, pattern: str) -> None:
+    """Raise what `exists` keeps to itself where a store did not answer, or refused to."""
+    try:
+        filesystem.info(pattern)
+    except FileNotFoundError as error:
+        if error.__cause__ is not None and getattr(error.__cause__, "status", None) not in _GONE:
+            raise
 
 
 def fixed_root(pattern: str) -> str:

@@ -7,22 +7,25 @@ import gzip
 import io
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any, BinaryIO, cast
 
 import orjson
 
 from services.ingestor.arrays import ArrayFault, NotUtf8, Part, parts
-from services.ingestor.sources import Row, SourceError, Unit
+from services.ingestor.sources import Row, SourceError, Unit, Unreadable
 
 MAX_LINE_BYTES = 16 << 20
 MAX_ARRAY_BYTES = 64 << 20
+# Three characters of text, such as `{},`, may become a hundred bytes of objects.
+MAX_ROW_PARTS = 1 << 20
 _SKIP_BYTES = 1 << 20
 PARQUET_ROWS = 1000
 _READ_BYTES = 1 << 20
 _PARQUET = (".parquet", ".pq")
 _PIECE_BYTES = 256 << 10
+_SHOWN = 300
 _BOM = b"\xef\xbb\xbf"
 # In UTF-8 every byte of a character but its first.
 _CONTINUED = bytes(range(0x80, 0xC0))
@@ -78,30 +81,50 @@ def _unpacked(reader: Reader) -> Reader:
 
 def read_lines(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iterator[Row]:  # noqa: ARG001
     """Yield JSONL rows; the position is the byte offset, the number the physical line. Blank lines are no rows."""
-    stream.seek(position)
+    stream.seek(max(0, position - 1))
+    if position and stream.read(1) != b"\n":
+        position = yield from _rest_of_line(stream, position, number)
+    passed = 0
     while line := stream.readline(MAX_LINE_BYTES):
-        size = len(line)
-        if size == MAX_LINE_BYTES and not line.endswith(b"\n"):
-            size += _rest_of_line(stream)
-            error = f"the line has {size} bytes; at most {MAX_LINE_BYTES} are read"
-            yield Row(number, position + size, None, line, error)
-        elif not line.isspace():
+        position += len(line)
+        if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
+            yield Row(number, position, None, line, f"the line has more than the {MAX_LINE_BYTES} bytes that are read")
+            position = yield from _rest_of_line(stream, position, number + 1)
+        elif line.isspace():
+            passed += len(line)
+        else:
             text = (line.removeprefix(_BOM) if number == 0 else line).rstrip(b"\r\n")
-            yield _json_row(number, position + size, text)
-        position += size
+            yield _json_row(number, position, text)
         number += 1
+        if passed >= _SKIP_BYTES:
+            yield Row(number, position, None, b"", passed=passed)
+            passed = 0
 
 
-def _rest_of_line(stream: BinaryIO) -> int:
-    size = 0
+def _rest_of_line(stream: BinaryIO, position: int, number: int) -> Generator[Row, None, int]:
+    """Pass over what is left of a line, which may be all of a file; return where the next one begins."""
     while piece := stream.readline(_SKIP_BYTES):
-        size += len(piece)
+        position += len(piece)
         if piece.endswith(b"\n"):
             break
-    return size
+        yield Row(number, position, None, b"", passed=len(piece))
+    return position
+
+
+def _too_many_parts(text: bytes) -> str | None:
+    """Return why a text of JSON is not to be parsed, whose values would take many times its memory."""
+    if len(text) <= MAX_ROW_PARTS:
+        return None
+    parts_of_it = sum(map(text.count, (b"{", b"[", b",", b":")))
+    if parts_of_it <= MAX_ROW_PARTS:
+        return None
+    return f"the row has {parts_of_it} brackets, commas and colons; at most {MAX_ROW_PARTS} are read"
 
 
 def _json_row(number: int, after: int, text: bytes) -> Row:
+    refusal = _too_many_parts(text)
+    if refusal is not None:
+        return Row(number, after, None, text, refusal)
     try:
         return Row(number, after, orjson.loads(text), text)
     except orjson.JSONDecodeError as error:
@@ -126,21 +149,29 @@ def read_array(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iter
     deque(_array_parts(stream, unit), maxlen=0)
     at = 0
     for part, values in _array_parts(stream, unit):
-        if part.is_cut and at >= position:
-            error = f"the element has {part.size} bytes; at most {MAX_LINE_BYTES} are read"
+        error = _refusal(part)
+        if error is not None and at >= position:
             yield Row(at, at + 1, None, part.text, error)
         for here in range(max(position, at), at + len(values)):
             yield Row(here, here + 1, values[here - at], b"")
-        at += len(values) + part.is_cut
+        at += len(values) + (error is not None)
         # The next part is made while these names would still hold this one.
         del part, values
 
 
+def _refusal(part: Part) -> str | None:
+    """Return why an element of an array is not to be parsed."""
+    if part.is_cut:
+        return f"the element has {part.size} bytes; at most {MAX_LINE_BYTES} are read"
+    # What holds several elements is one piece, and short.
+    return _too_many_parts(part.text)
+
+
 def _array_parts(stream: BinaryIO, unit: Unit) -> Iterator[tuple[Part, list[Any]]]:
-    """Yield the parts of an array from its beginning, each with its values; none for one that is cut."""
+    """Yield the parts of an array from its beginning, each with its values; none for one that is refused."""
     try:
         for part in parts(_array_text(stream, unit), MAX_LINE_BYTES):
-            yield part, [] if part.is_cut else part.values()
+            yield part, [] if _refusal(part) is not None else part.values()
     except NotUtf8 as fault:
         raise SourceError(f"{unit.name!r}: not UTF-8: {fault} at byte {fault.offset}") from fault
     except ArrayFault as fault:
@@ -185,7 +216,10 @@ class _Lines:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
-        self._taken: list[str] = []
+        # Of a few characters each, the lines as they come would take many times their text.
+        self._taken = bytearray()
+        self._commas = 0
+        self._is_within = False
 
     def __iter__(self) -> _Lines:
         return self
@@ -194,17 +228,31 @@ class _Lines:
         line = self._text.readline(MAX_LINE_BYTES)
         if not line:
             raise StopIteration
-        self._taken.append(line)
+        self._taken += line.encode("utf-8", "surrogateescape")
+        self._commas += line.count(",")
         if len(line) == MAX_LINE_BYTES and not line.endswith("\n"):
-            while (more := self._text.readline(_SKIP_BYTES)) and not more.endswith("\n"):
-                continue
+            self._is_within = True
             raise csv.Error(f"a line is longer than {MAX_LINE_BYTES} characters")
+        if len(self._taken) > MAX_LINE_BYTES:
+            raise csv.Error(
+                f"a record of several lines is longer than {MAX_LINE_BYTES} bytes; does a quote lack its end?"
+            )
+        if self._commas > MAX_ROW_PARTS:
+            raise csv.Error(f"a record has {self._commas} commas; at most {MAX_ROW_PARTS} are read")
         return line
 
     def record(self) -> bytes:
         """Return the bytes of the last record."""
-        text, self._taken = "".join(self._taken), []
-        return text.encode("utf-8", "surrogateescape")
+        record, self._taken, self._commas = bytes(self._taken[:MAX_LINE_BYTES]), bytearray(), 0
+        return record
+
+    def pass_over(self) -> int:
+        """Pass over some of what is left of a line that is too long; return how much, 0 where nothing is left."""
+        if not self._is_within:
+            return 0
+        more = self._text.readline(_SKIP_BYTES)
+        self._is_within = bool(more) and not more.endswith("\n")
+        return len(more)
 
 
 def read_csv(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iterator[Row]:  # noqa: ARG001
@@ -219,7 +267,7 @@ def read_csv(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iterat
     lines.record()
     if header is None:
         return
-    at = 0
+    at = passed = 0
     while True:
         error: str | None = None
         fields: list[str] = []
@@ -230,11 +278,21 @@ def read_csv(stream: BinaryIO, unit: Unit, position: int, number: int) -> Iterat
         except csv.Error as fault:
             error = f"broken CSV: {fault}"
         original = lines.record()
-        if not fields and error is None:
-            continue
-        if at >= position:
+        is_row = bool(fields) or error is not None
+        if is_row and at >= position:
             yield _csv_row(at, header, fields, original, error)
-        at += 1
+        else:
+            passed += len(original)
+        at += is_row
+        while rest := lines.pass_over():
+            yield _pause(max(at, position), rest)
+        if passed >= _SKIP_BYTES:
+            yield _pause(max(at, position), passed)
+            passed = 0
+
+
+def _pause(at: int, passed: int) -> Row:
+    return Row(at, at, None, b"", passed=passed)
 
 
 def _csv_row(at: int, header: list[str], fields: list[str], original: bytes, error: str | None) -> Row:
@@ -288,12 +346,32 @@ def _groups_from(metadata: Any, position: int) -> tuple[int, list[int]]:
 def _parquet_rows(batch: Any, first: int) -> Iterator[Row]:
     names = batch.schema.names
     try:
-        columns = [column.to_pylist() for column in batch.columns]
+        columns = [_parquet_values(column) for column in batch.columns]
     except UnicodeDecodeError:
         yield from _parquet_rows_one_by_one(batch, first)
         return
     for at, values in enumerate(zip(*columns, strict=True), first):
         yield Row(at, at + 1, dict(zip(names, values, strict=True)), b"")
+
+
+def _parquet_values(column: Any) -> list[Any]:
+    """Return the values of a column; a value that Python has no object for is `Unreadable` and costs nothing else."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (MemoryError, UnicodeDecodeError):
+        raise
+    except Exception:  # noqa: BLE001 - a date, a duration or a zone beyond what Python knows raises one of many things
+        return [_parquet_value(value) for value in column]
+    return values
+
+
+def _parquet_value(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except (MemoryError, UnicodeDecodeError):
+        raise
+    except Exception as error:  # noqa: BLE001 - as above, for one value
+        return Unreadable(f"a value of type {value.type}: {error}"[:_SHOWN])
 
 
 def _parquet_rows_one_by_one(batch: Any, first: int) -> Iterator[Row]:
@@ -303,7 +381,8 @@ def _parquet_rows_one_by_one(batch: Any, first: int) -> Iterator[Row]:
         row = batch.slice(offset, 1)
         at = first + offset
         try:
-            yield Row(at, at + 1, row.to_pylist()[0], b"")
+            values = [_parquet_values(column)[0] for column in row.columns]
+            yield Row(at, at + 1, dict(zip(batch.schema.names, values, strict=True)), b"")
         except UnicodeDecodeError as error:
             texts = [
                 column.cast(pa.binary())[0].as_py() or b"" for column in row.columns if pa.types.is_string(column.type)

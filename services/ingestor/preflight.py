@@ -7,7 +7,7 @@ from pathlib import Path
 from limoflow.errors import DependencyUnavailable, UsageError
 from schemas.run import RunSpec, Source
 from services.ingestor.rows import unknown_fields
-from services.ingestor.sources import SourceError, anchored, source_kind
+from services.ingestor.sources import NothingMatches, SourceError, anchored, source_kind
 from services.ingestor.tenants import over_quota, read_tenants
 
 
@@ -41,8 +41,10 @@ def _problems(source: Source) -> list[str]:
         units = kind.units(source)
     except (UsageError, DependencyUnavailable) as error:
         return [*problems, str(error)]
-    except SourceError as error:
+    except NothingMatches as error:
         return problems if source.follow else [*problems, str(error)]
+    except SourceError as error:
+        return [*problems, str(error)]
     for unit in units:
         try:
             next(iter(kind.rows(unit, source, 0, 0)), None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from schemas.run import RunSpec
-from services.ingestor.sources import SourceError, SourceKind, Unit
+from services.ingestor.sources import ImpossibleSource, NothingMatches, SourceError, SourceKind, Unit
 from services.ingestor.state import FileProgress
 
 
@@ -33,6 +33,8 @@ class FileQueue:
         Seconds.
     scan_seconds : float
         Time between two scans of followed sources.
+    on_fault : callable
+        Called with the reason why a followed source could not be listed, each time; it is looked at again.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class FileQueue:
         files: Mapping[str, FileProgress],
         clock: Callable[[], float],
         scan_seconds: float,
+        on_fault: Callable[[SourceError], None],
     ) -> None:
+        self._on_fault = on_fault
         self._spec = spec
         self._kinds = kinds
         self._clock = clock
@@ -98,7 +102,11 @@ class FileQueue:
         except SourceError as error:
             key = f"{index}:"
             self._forget_vanished(index, set())
-            if source.follow or key in self._done:
+            if key in self._done:
+                return []
+            if source.follow and not isinstance(error, ImpossibleSource):
+                if not isinstance(error, NothingMatches):
+                    self._on_fault(error)
                 return []
             return [Pending(index, key, Unit("", source.path, 0), error)]
         fresh = [Pending(index, f"{index}:{unit.name}", unit) for unit in units]

@@ -20,6 +20,9 @@ from services.ingestor.stamps import Stamps, refused
 from services.ingestor.state import FileProgress, RunProgress, progress_emit
 from services.ingestor.tenants import named
 
+# Beyond it a float knows not every whole number; seconds near zero make infinitely many windows.
+_LAST_WINDOW = 2.0**53
+
 
 @dataclass
 class Batch:
@@ -27,6 +30,10 @@ class Batch:
 
     Attributes
     ----------
+    size : int
+        Bytes of the records, and those that were passed over.
+    read : int
+        Rows read, refused ones counted in.
     rows, bytes, ended : Counter
         Rows admitted, the bytes of their samples, and files read to their end, by format; for metrics.
     """
@@ -65,6 +72,8 @@ class RunReading:
         Seconds since the epoch; stamps time windows.
     max_rows : int, optional
         Rows that may be read, refused ones counted in; with more left the run is stopped there, and says so.
+    on_fault : callable
+        Called with the reason why a followed source could not be listed.
     """
 
     def __init__(
@@ -77,6 +86,7 @@ class RunReading:
         clock: Callable[[], float],
         version: str,
         *,
+        on_fault: Callable[[SourceError], None],
         max_rows: int | None = None,
     ) -> None:
         self._max_rows = max_rows
@@ -93,7 +103,7 @@ class RunReading:
         self._clock = clock
         self._version = version
         self._mappers = [RowMapper(source, version) for source in self._sources]
-        self._queue = FileQueue(spec, kinds, files, clock, settings.scan_seconds)
+        self._queue = FileQueue(spec, kinds, files, clock, settings.scan_seconds, on_fault)
         self._rows: Iterator[Row] | None = None
 
     def batch(self, *, closing: bool) -> Batch | None:
@@ -117,8 +127,8 @@ class RunReading:
         exhausted = not batch.read and (progress.stopped is not None or self._exhausted(closing))
         if ended and (progress.batch_rows or exhausted or self._queue.follows):
             batch.emits.append(self._end(progress, full_window, full_rows, last=exhausted))
-        elif ended and batch.read:
-            # Only dead letters so far: whether this was the last window is not known yet.
+        elif ended:
+            # No rows so far, at most dead letters: whether this was the last window is not known yet.
             progress.window, progress.window_rows = full_window, full_rows
         elif exhausted:
             batch.emits.append(self._end(progress, progress.window, progress.window_rows, last=True))
@@ -157,12 +167,15 @@ class RunReading:
             return 0
         if progress.started is None:
             progress.started = self._clock()
-        return max(progress.window, int((self._clock() - progress.started) // self._policy.seconds))
+        elapsed = (self._clock() - progress.started) // self._policy.seconds
+        return max(progress.window, int(min(elapsed, _LAST_WINDOW)))
 
     def _is_full(self, batch: Batch) -> bool:
         if isinstance(self._policy, CountWindow) and batch.progress.window_rows >= self._policy.count:
             return True
-        return batch.read >= self._settings.batch_rows or batch.size >= self._settings.batch_bytes
+        # Files without rows fill a batch too.
+        taken = max(batch.read, len(batch.files))
+        return taken >= self._settings.batch_rows or batch.size >= self._settings.batch_bytes
 
     def _exhausted(self, closing: bool) -> bool:
         if self._queue.follows and not closing:
@@ -188,6 +201,12 @@ class RunReading:
                 source = self._sources[pending.origin]
                 self._rows = iter(self._kinds[source.kind].rows(pending.unit, source, state.position, state.row))
             for row in self._rows:
+                if row.passed:
+                    state.position, state.row = row.after, row.number
+                    batch.size += row.passed
+                    if self._is_full(batch):
+                        break
+                    continue
                 if self._max_rows is not None and progress.read >= self._max_rows:
                     progress.stopped = self._stopped()
                     break

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from limoflow.versions import schema_fault
 from schemas.run import Source
 from schemas.sample import SCHEMA_VERSION, Difficulty, Sample
+from services.ingestor.sources import Unreadable
 
 _INSTRUCTION = ("instruction", "question", "prompt")
 _RESPONSE = ("response", "answer", "output", "completion")
@@ -24,6 +25,8 @@ _OF_ANOTHER_RUN = ("verification", "evaluations", "filtering", "advanced_assessm
 _KNOWN = frozenset({"instruction", "input", "response", "id", "messages", "difficulty", *_TEXT_PARTS}) | {
     f"reference.{name}" for name in _REFERENCE_LISTS | _REFERENCE_TEXTS
 }
+# A key of a row may be as long as its line.
+_SHOWN_NAME = 100
 _MISSING = object()
 _EMPTY: dict[str, Any] = {}
 
@@ -80,6 +83,7 @@ class RowMapper:
         if isinstance(extra, str) and extra.strip() and isinstance(instruction, str):
             instruction = f"{instruction}\n\n{extra}"
         if messages is not _MISSING and (instruction is _MISSING or response is _MISSING):
+            _check_readable("messages", messages)
             instruction, response = _last_turn(messages)
         return self._text(value, "instruction", instruction), self._text(value, "response", response)
 
@@ -138,6 +142,7 @@ class RowMapper:
             # CSV knows no null: an empty cell says nothing.
             if found is _MISSING or found is None or (found == "" and field != "id"):
                 continue
+            _check_readable(field, found)
             if field == "id":
                 sample["id"] = _identity(found)
             elif field == "messages":
@@ -157,6 +162,7 @@ class RowMapper:
         own = {name: part for name, part in value["metadata"].items() if name not in _OF_ANOTHER_RUN}
         metadata.update(own)
         for name, part in value.items():
+            _check_readable(name, part)
             sample.setdefault(name, part)
         if "id" in value:
             sample["id"] = _identity(value["id"])
@@ -174,10 +180,12 @@ class RowMapper:
     def _text(self, value: Mapping[str, Any], field: str, found: Any) -> str:
         if isinstance(found, str):
             return found
+        _check_readable(field, found)
         column = self._fields.get(field)
         wanted = f"{field!r} (column {column!r})" if column else f"{field!r}"
         if found is _MISSING or found is None:
-            raise RowError(f"field {wanted} is missing; the row has: {', '.join(sorted(map(str, value))[:20])}")
+            names = [name[:_SHOWN_NAME] for name in sorted(map(str, value))[:20]]
+            raise RowError(f"field {wanted} is missing; the row has: {', '.join(names)}")
         raise RowError(f"field {wanted} must be text, not {type(found).__name__}")
 
 
@@ -213,6 +221,11 @@ def _last_turn(messages: Any) -> tuple[Any, Any]:
     if not asked:
         raise RowError("field 'messages' has no user turn before an assistant turn")
     return messages[asked[-1]].get("content"), messages[answers[-1]].get("content")
+
+
+def _check_readable(field: str, found: Any) -> None:
+    if isinstance(found, Unreadable):
+        raise RowError(f"field {field!r} cannot be read: {found.reason}")
 
 
 def _identity(found: Any) -> str:

@@ -17,6 +17,14 @@ class SourceError(ValueError):
     """A file or a source that cannot be read; the message names it and says why."""
 
 
+class NothingMatches(SourceError):
+    """There is no file: a followed source waits for one."""
+
+
+class ImpossibleSource(SourceError):
+    """An address that can never be read as it is written: waiting does not help, followed or not."""
+
+
 class Unit(NamedTuple):
     """One file of a source: its name relative to the source's fixed root, where it lies, and its size in bytes."""
 
@@ -38,6 +46,9 @@ class Row(NamedTuple):
         What the row holds; None where `error` says why it could not be read.
     original : bytes
         The bytes of the row; empty where the format has none of its own.
+    passed : int
+        Bytes without rows that were passed over, where this is no row but a place to go on from, and `number` that of
+        the next row. Readers give one now and then, so that no file keeps the others waiting.
     """
 
     number: int
@@ -45,6 +56,19 @@ class Row(NamedTuple):
     value: Any
     original: bytes
     error: str | None = None
+    passed: int = 0
+
+
+class Unreadable:
+    """Stands for a value that there is no way to hold, such as a date beyond the year 9999; `reason` says why."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"<unreadable: {self.reason}>"
 
 
 class SourceKind(Protocol):
@@ -55,8 +79,14 @@ class SourceKind(Protocol):
 
         Raises
         ------
+        NothingMatches
+            When there is no unit.
+        ImpossibleSource
+            When there can never be one.
         SourceError
-            When the source cannot be listed, or nothing matches.
+            When the source cannot be listed for another reason.
+        DependencyUnavailable
+            When a remote store does not answer.
         """
         ...
 

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -15,6 +16,7 @@ from limoflow.versions import check_version
 from schemas.run import Run
 from schemas.topics import ADMISSIONS, INGEST_STATE, RAW, RELEASES, RUNS
 from services.ingestor.gate import Gate, Verdicts
+from services.ingestor.outages import Outages
 from services.ingestor.reading import Batch, RunReading
 from services.ingestor.settings import IngestorSettings
 from services.ingestor.sources import SourceKind, source_kind
@@ -29,7 +31,8 @@ class Ingestor:
 
     `runs` has one partition, so one worker ingests and the others stand by. Progress is read from the log when work
     begins, never from memory of an earlier assignment; a batch counts as written only once `delivered` says so, and is
-    offered again, unchanged, until then.
+    offered again, unchanged, until then. A run whose source is out rests, while the others go on, and then goes on from
+    what the log says.
 
     Parameters
     ----------
@@ -40,6 +43,8 @@ class Ingestor:
         Seconds since the epoch.
     on_batch : callable, optional
         Called with each batch once it is written, for metrics.
+    on_retry : callable, optional
+        Called with the class of the error when a source is out and will be tried again, for metrics.
     tenants : Tenants, optional
         Without it everybody may do everything.
     """
@@ -54,7 +59,9 @@ class Ingestor:
         clock: Callable[[], float] = time.time,
         on_batch: Callable[[Batch], None] | None = None,
         tenants: Tenants | None = None,
+        on_retry: Callable[[str], None] | None = None,
     ) -> None:
+        self._outages = Outages(clock, on_retry)
         self._tenants = tenants or Tenants()
         # Manifests are large: who waits for none reads none.
         waits = (Input(RELEASES, "broadcast"),) if self._tenants.let_wait else ()
@@ -73,6 +80,7 @@ class Ingestor:
         self._open: dict[str, RunReading] | None = None
         self._finished: set[str] = set()
         self._turns: deque[str] = deque()
+        self._lost: set[str] = set()
         self._next: Batch | Verdicts | None = None
         self._offered = False
 
@@ -138,6 +146,7 @@ class Ingestor:
             run_id = (record.key or b"").decode("utf-8", "replace")
             if record.value is None:
                 self._gate.withdraw(run_id)
+                self._outages.over(run_id)
                 if self._open is not None and (reading := self._open.pop(run_id, None)) is not None:
                     reading.close()
                 continue
@@ -167,10 +176,13 @@ class Ingestor:
             self._turns.rotate(-1)
             try:
                 batch = reading[run_id].batch(closing=self._gate.run(run_id).state == "closing")
-            except DependencyUnavailable:
+            except DependencyUnavailable as error:
                 # Rows that were read are lost to the iterator: what counts is what the log says.
-                self._open = None
-                raise
+                reading.pop(run_id).close()
+                self._lost.add(run_id)
+                self._outages.begin(run_id, error)
+                continue
+            self._outages.over(run_id)
             if batch is not None:
                 return batch
         return None
@@ -188,17 +200,31 @@ class Ingestor:
     def _readings(self) -> dict[str, RunReading]:
         """Return the runs that were let in and are not read to their end."""
         reading = self._recalled()
-        for run_id in self._gate.admitted():
-            if run_id not in reading and run_id not in self._finished:
-                run = self._gate.run(run_id)
-                reading[run_id] = RunReading(
-                    run,
-                    self._kinds(run),
-                    self._progress.pop(run_id, None),
-                    self._files.pop(run_id, {}),
-                    self._settings,
-                    self._clock,
-                    self.version,
-                    max_rows=self._gate.max_rows(run_id),
-                )
+        due = set(self._gate.admitted()) - set(reading) - self._finished
+        due = {run_id for run_id in due if not self._outages.rests(run_id)}
+        self._recall_lost(due & self._lost)
+        for run_id in due:
+            run = self._gate.run(run_id)
+            reading[run_id] = RunReading(
+                run,
+                self._kinds(run),
+                self._progress.pop(run_id, None),
+                self._files.pop(run_id, {}),
+                self._settings,
+                self._clock,
+                self.version,
+                on_fault=partial(self._outages.tell, run_id),
+                max_rows=self._gate.max_rows(run_id),
+            )
         return reading
+
+    def _recall_lost(self, run_ids: set[str]) -> None:
+        """Read from the log how far runs were read whose sources were out."""
+        if not run_ids:
+            return
+        progress, files = read_progress(self._reader.read([INGEST_STATE]))
+        found = {run_id: progress[run_id] for run_id in run_ids if run_id in progress}
+        recover_ends(self._reader, found)
+        self._progress |= found
+        self._files |= {run_id: files.get(run_id, {}) for run_id in run_ids}
+        self._lost -= run_ids

@@ -26,7 +26,7 @@ def iter_texts(spec: RunSpec, folder: Path | None = None) -> Iterator[tuple[str,
         for unit in units:
             try:
                 for row in kind.rows(unit, source, 0, 0):
-                    if row.error is None:
+                    if row.error is None and not row.passed:
                         try:
                             yield mapper.texts(row.value)
                         except RowError:

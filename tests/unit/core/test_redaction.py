@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import re
+import time
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -64,6 +71,64 @@ def test_secrets_of_the_environment_are_known_by_name_and_in_addresses():
 def test_a_known_secret_never_comes_through(before: str, after: str, secret: str):
     left = redacted(before + secret + after, (secret,))
     assert secret not in left or secret in MASK or MASK in left
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        repr,
+        lambda secret: repr(f"{secret}'")[:-1],
+        ascii,
+        json.dumps,
+        lambda secret: json.dumps(secret, ensure_ascii=False),
+        quote_plus,
+        lambda secret: quote(secret, safe=""),
+        lambda secret: re.sub("%..", lambda code: code[0].lower(), quote(secret)),
+        lambda secret: b64encode(secret.encode()).decode(),
+        lambda secret: b64encode(f"ab{secret}cd".encode()).decode(),
+        lambda secret: b64encode(f"u:{secret}".encode()).decode(),
+        lambda secret: urlsafe_b64encode(f"user:{secret}@".encode()).decode(),
+    ],
+)
+@pytest.mark.parametrize("secret", [SECRET, 'pla\\nt/ed+"se cret"\n', "gehei\u00dfn\u00e4s?>~~~"])
+def test_a_known_secret_is_masked_in_every_spelling(secret: str, written: Callable[[str], str]):
+    said = written(secret)
+    left = redacted(f"the store said {said}: no", (secret,))
+    assert MASK in left
+    assert all(said[at : at + 8] not in left for at in range(len(said) - 8))
+    assert left.startswith("the store said ")
+    assert left.endswith(": no")
+
+
+FRAGMENTS = [
+    "://",
+    "://a:",
+    "://a",
+    ":",
+    "/",
+    "@",
+    "?",
+    "&",
+    "?a",
+    "&token",
+    "?token=",
+    "=",
+    "bearer ",
+    "basic ",
+    "basic a",
+    "1/",
+]
+
+
+def test_masking_takes_time_that_grows_with_the_text_and_not_with_its_square():
+    """Whatever two fragments of what is masked are repeated: a square would take minutes for some of them."""
+    began = time.process_time()
+    for fragment, other in itertools.product(FRAGMENTS, repeat=2):
+        for size in (1_000, 10_000, 100_000):
+            redacted((fragment + other) * (size // len(fragment + other)), (SECRET,))
+            holds_credentials(fragment * (size // len(fragment)) + other)
+            known_secrets({"A": fragment * (size // len(fragment)) + other})
+        assert time.process_time() - began < 60
 
 
 def spec(**parts: Any) -> dict[str, Any]:

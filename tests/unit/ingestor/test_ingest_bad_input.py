@@ -70,6 +70,12 @@ def test_a_bad_row_is_a_dead_letter_with_its_bytes_and_place_and_the_rest_goes_o
     assert (end.rows, end.last) == (2, True)
 
 
+def test_a_row_whose_only_key_is_long_is_told_by_the_beginning_of_the_key(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(jsonl({"://a:" * 500_000: 1}))
+    (letter,) = ingest(tmp_path / "a.jsonl").letters()
+    assert read_dead_letter(letter).error.endswith("the row has: " + "://a:" * 20)
+
+
 def test_empty_text_is_left_to_the_verifier(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(jsonl({"question": "", "answer": ""}))
     log = ingest(tmp_path / "a.jsonl")
@@ -213,7 +219,8 @@ def test_a_csv_line_without_end_is_one_broken_row(monkeypatch):
     monkeypatch.setattr(formats, "MAX_LINE_BYTES", 100)
     monkeypatch.setattr(formats, "_SKIP_BYTES", 10)
     data = b"instruction,response\na,b\n" + b"x" * 5000 + b",y\nc,d\n"
-    found = list(formats.reader_of("a.csv")(io.BytesIO(data), Unit("a.csv", "a.csv", len(data)), 0, 0))
+    read = formats.reader_of("a.csv")(io.BytesIO(data), Unit("a.csv", "a.csv", len(data)), 0, 0)
+    found = [row for row in read if not row.passed]
     assert [row.value for row in found] == [
         {"instruction": "a", "response": "b"},
         None,

@@ -12,12 +12,13 @@ from schemas.run import Run
 from services.ingestor.formats import format_of
 from services.ingestor.reading import Batch, RunReading
 from services.ingestor.settings import IngestorSettings
-from services.ingestor.sources import source_kind
+from services.ingestor.sources import SourceError, source_kind
 from tests.unit.ingestor.test_ingest_bad_input import FIELDS, GOOD, jsonl, make_run
 
 
 def read(run: Run) -> Batch:
-    reading = RunReading(run, {"files": source_kind("files")}, None, {}, IngestorSettings(), lambda: 1.0, "1")
+    kinds, faults = {"files": source_kind("files")}, list[SourceError]()
+    reading = RunReading(run, kinds, None, {}, IngestorSettings(), lambda: 1.0, "1", on_fault=faults.append)
     batch = reading.batch(closing=False)
     assert batch is not None
     return batch

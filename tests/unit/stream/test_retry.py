@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from limoflow.errors import BreakerOpen, DeadlineExceeded, DependencyUnavailable, InvariantBroken, PoisonError
+from limoflow.stream.confluent_runner import TaskRunner
 from limoflow.stream.dead_letters import read_dead_letter
 from limoflow.stream.observer import SilentObserver
+from limoflow.stream.outage_log import OutageLog
 from limoflow.stream.retry import Outcome, RetryPolicy, settle
-from limoflow.stream.types import Emit, Record
+from limoflow.stream.settings import BrokerSettings
+from limoflow.stream.transaction import TransactionalWriter
+from limoflow.stream.types import Emit, Record, Task
 
 RECORD = Record("in", 2, 41, b"key", b"value", (("trace", b"1"),))
 DONE = (Emit("out", b"key", b"value"),)
@@ -127,3 +134,34 @@ async def test_every_retry_is_told() -> None:
     stage = Scripted(ValueError("a"), BreakerOpen("open"))
     await settle(stage, RECORD, POLICY, sleep=Clock().sleep, observer=heard)
     assert heard.retries == ["ValueError", "BreakerOpen"]
+
+
+async def test_an_outage_is_logged_with_its_text_and_not_for_each_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("limoflow.stream.retry._OUTAGES", OutageLog(lambda: now[0]))
+    with capture_logs() as lines:
+        for now[0] in (0.0, 1.0, 59.0, 60.0, 61.0):
+            await settled(*[DependencyUnavailable("http://me:planted@model is out")] * 3)
+        await settled(DeadlineExceeded("slow"), RuntimeError("a fault, not an outage"))
+    assert [(line["subject"], line["error_class"], line["error"]) for line in lines] == [
+        ("stage", "DependencyUnavailable", "http://***@model is out"),
+        ("stage", "DependencyUnavailable", "http://***@model is out"),
+        ("stage", "DeadlineExceeded", "slow"),
+    ]
+
+
+def test_a_task_runner_logs_why_it_waits() -> None:
+    class Waits(TaskRunner):
+        def _step(self) -> None:
+            self._stopping.set()
+            raise DependencyUnavailable("the broker is out")
+
+        def _begin_anew(self) -> None: ...
+
+    runner = Waits(cast(Task, SimpleNamespace(name="task", inputs=())), BrokerSettings())
+    runner._writer = cast(TransactionalWriter, SimpleNamespace(abort=lambda: None))
+    with capture_logs() as lines:
+        runner._loop()
+    assert [(line["subject"], line["error"]) for line in lines] == [("task", "the broker is out")]
