@@ -20,7 +20,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import,
 _SIGNS = (
     ("go", re.compile(r"^package main\b", re.MULTILINE)),
     ("java", re.compile(r"\bpublic static void main\b")),
-    ("rust", re.compile(r"^\s*fn main\(\)", re.MULTILINE)),
+    ("rust", re.compile(r"^[^\S\n]*+fn main\(\)", re.MULTILINE)),
     ("cpp", re.compile(r"#include\s*<(?:iostream|vector|string|algorithm|bits/)|\busing namespace\b")),
     ("c", re.compile(r"^#include\s*[<\"]", re.MULTILINE)),
     ("bash", re.compile(r"\A#!.*\b(?:ba)?sh\b")),
@@ -74,7 +74,9 @@ def entry_name(entry_point: str) -> str:
 
 def _defines(name: str) -> re.Pattern[str]:
     name = re.escape(name)
-    return re.compile(rf"\b(?:def|class|function|func|fn)\s+{name}\b|^\s*(?:const|let|var)?\s*{name}\s*=", re.MULTILINE)
+    return re.compile(
+        rf"\b(?:def|class|function|func|fn)\s+{name}\b|^[^\S\n]*+(?:(?:const|let|var)\s*+)?{name}\s*=", re.MULTILINE
+    )
 
 
 def _named(info: str) -> str:
