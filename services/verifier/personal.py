@@ -35,7 +35,7 @@ _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w
 _KEY = re.compile(
     r"(?<![A-Za-z0-9_])(?:sk-[A-Za-z0-9_-]{20,}|sk_live_\w{16,}|gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{22,}"
     r"|A[KS]IA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}|AIza[\w-]{35}|hf_[A-Za-z0-9]{30,}|glpat-[\w-]{20,}|npm_[A-Za-z0-9]{36}"
-    r"|eyJ[\w-]{10,2000}\.eyJ[\w-]{10,4000}\.[\w-]{10,1000})"
+    r"|eyJ[\w-]{10,2000}+\.eyJ[\w-]{10,4000}+\.[\w-]{10,1000})"
     r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----(?:[A-Za-z0-9+/=\s]{0,8000}-----END [A-Z ]{0,20}PRIVATE KEY-----)?"
 )
 _VERSION = re.compile(r"(?:\bversion|\bver\.?|\bv|\brelease|版本号?)[:：]?\s?$", re.IGNORECASE)
