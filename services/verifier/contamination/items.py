@@ -10,10 +10,10 @@ import json
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from limoflow.errors import UsageError
 
@@ -99,17 +99,17 @@ def _members(path: Path) -> Iterator[tuple[str, str]]:
                 name = Path(member.filename).name
                 if Path(name).suffix in _READERS and "readme" not in name.casefold() and "_urls" not in name:
                     with archive.open(member) as stream:
-                        content = _content(stream, left)
+                        content = _content(stream.read, left)
                     left -= len(content)
                     yield name, content.decode("utf-8-sig")
         return
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-        content = _content(stream, left)
+        content = _content(stream.read, left)
     yield path.name.removesuffix(".gz"), content.decode("utf-8-sig")
 
 
-def _content(stream: IO[bytes], left: int) -> bytes:
-    content = stream.read(left + 1)
+def _content(read: Callable[[int], bytes], left: int) -> bytes:
+    content = read(left + 1)
     if len(content) > left:
         raise ValueError(f"it unpacks to more than {MOST_BYTES} bytes; name smaller files")
     return content

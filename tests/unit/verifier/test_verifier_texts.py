@@ -144,7 +144,6 @@ DAMAGED = {
     "no.jsonl.gz": b"no gzip",
     "locked.zip": locked_archive(),
     "no.zip": b"no zip",
-    "instances.json": b'{"question": "What is asked here?", "instances": 3}x',
 }
 
 
@@ -169,6 +168,12 @@ async def test_a_damaged_benchmark_lets_nothing_pass_and_a_repaired_one_is_found
     found = await check.check(sample("Hello.", LONG), options)
     assert found is not None
     assert found.verdict == "fail"
+
+
+def test_instances_that_are_no_list_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"question": LONG, "instances": 3}), encoding="utf-8")
+    assert [item.asked for item in read_items(path)] == [(LONG,)]
 
 
 def test_what_a_benchmark_unpacks_to_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
