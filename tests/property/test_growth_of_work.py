@@ -103,7 +103,7 @@ HEADS = (
     *("", "answer is", "####", "=", "1=1", "<<1+0=1>>1", "```", "```\n", "<answer>", "\\frac", "class ", "答案：\n"),
     *("1. a\n", "$"),
 )
-TAILS = ("x", "/$")
+TAIL = "x/$"
 
 
 def sample_of(instruction: str, response: str, **reference: Any) -> Sample:
@@ -189,7 +189,7 @@ def seconds(read: Callable[[str], object], text: str) -> float:
 def texts(length: int) -> list[str]:
     plain_ones = [(unit * (length // len(unit) + 1))[:length] for unit in UNITS]
     around = [
-        f"{head}{(unit * length)[:length]}{tail}" for head in HEADS for unit in (" ", "\n", "1", "a") for tail in TAILS
+        f"{head}{(unit * length)[:length]}{TAIL}" for head in HEADS for unit in (" ", "\n", "1", "a") for tail in TAILS
     ]
     return plain_ones + around
 
