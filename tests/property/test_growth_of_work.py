@@ -188,9 +188,7 @@ def seconds(read: Callable[[str], object], text: str) -> float:
 
 def texts(length: int) -> list[str]:
     plain_ones = [(unit * (length // len(unit) + 1))[:length] for unit in UNITS]
-    around = [
-        f"{head}{(unit * length)[:length]}{TAIL}" for head in HEADS for unit in (" ", "\n", "1", "a") for tail in TAILS
-    ]
+    around = [f"{head}{sign * length}{TAIL}" for head in HEADS for sign in " \n1a"]
     return plain_ones + around
 
 
