@@ -229,7 +229,7 @@ class ChatClient:
             text, finish = choice["message"]["content"] or "", choice.get("finish_reason") or ""
             used = content.get("usage") or {}
             logprobs = _first_logprobs(choice)
-            counts = [int(used.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+            counts = [_count(used.get(name)) for name in ("prompt_tokens", "completion_tokens")]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ChatRequestError(
                 f"chat endpoint {self._where()}: its answer is no chat completion "
@@ -272,6 +272,11 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return max(0.0, float(value)) if value.isascii() and value.replace(".", "", 1).isdigit() else _until(value, now)
     except (ValueError, OverflowError):
         return None
+
+
+def _count(said: object) -> int:
+    """Return a count of tokens; 0 for what is none, which no account may be charged with."""
+    return said if isinstance(said, int) and not isinstance(said, bool) and said >= 0 else 0
 
 
 def _first_logprobs(choice: Mapping[str, Any]) -> dict[str, float]:

@@ -31,7 +31,7 @@ class ChatAnswer:
     finish_reason : str
         As the endpoint names it: "stop", "length", ...; empty where it says nothing.
     prompt_tokens, completion_tokens : int
-        As the endpoint counts them; 0 where it says nothing.
+        As the endpoint counts them; 0 where it says nothing, or no whole number from 0.
     first_logprobs : mapping
         Candidates for the first token to ln p, where they were asked for and given.
     """

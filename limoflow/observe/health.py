@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import socketserver
+import sys
 import threading
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -23,6 +26,8 @@ Answer = tuple[HTTPStatus, str, bytes]
 
 MAX_CONNECTIONS = 64
 """Connections that are answered at one time."""
+MAX_SECONDS = 10.0
+"""What one connection may take in all; one read may take 5 s."""
 
 _TEXT = "text/plain; charset=utf-8"
 _log = structlog.stdlib.get_logger(__name__)
@@ -103,12 +108,16 @@ def _checked(check: Check) -> Answer:
 
 
 def _metrics(registry: CollectorRegistry, accept: str) -> Answer:
-    encoder, content_type = choose_encoder(accept)
+    try:
+        encoder, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):
+        # A version that is no number.
+        encoder, content_type = choose_encoder("")
     return HTTPStatus.OK, content_type, encoder(registry)
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    """A thread for each connection, and a bound on them: more are closed unanswered."""
+    """A thread for each connection, a bound on them (more are closed unanswered), and on the time of each."""
 
     allow_reuse_address = True
     request_queue_size = 2 * MAX_CONNECTIONS
@@ -118,12 +127,17 @@ class _Server(socketserver.ThreadingTCPServer):
     def __init__(self, address: tuple[str, int], routes: dict[str, Callable[[str], Answer]]) -> None:
         self.routes = routes
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._deadlines: dict[socket.socket, float] = {}
+        # Held while a connection is ended, so that its number is not yet another's.
+        self._ending = threading.Lock()
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread, where one is left."""
         if self._slots.acquire(blocking=False):
+            with self._ending:
+                self._deadlines[request] = time.monotonic() + MAX_SECONDS
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -134,6 +148,29 @@ class _Server(socketserver.ThreadingTCPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._slots.release()
+
+    def service_actions(self) -> None:
+        """End the connections whose time has passed; called several times a second."""
+        now = time.monotonic()
+        with self._ending:
+            for request, deadline in self._deadlines.items():
+                if now > deadline:
+                    # Whoever has gone has ended it.
+                    with contextlib.suppress(OSError):
+                        request.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._ending:
+            self._deadlines.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's
+        """Log what ended an answer: connections that end early are nobody's fault here."""
+        if isinstance(sys.exception(), OSError):
+            _log.debug("a connection ended before its answer", client=str(client_address))
+        else:
+            _log.exception("a request could not be answered")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from limoflow.worked.arithmetic import NUMBER, canonical
 
 NOTE = re.compile(r"<<([^<>=]{1,400})=\s*([^<>=]{1,100})>>")
-FINAL = re.compile(rf"####\s*[$€£¥￥]?\s*(-?{NUMBER})")
+# Possessive where one run of spaces could be shared out among several parts in as many ways as it is long.
+FINAL = re.compile(rf"####\s*+[$€£¥￥]?\s*+(-?{NUMBER})")
 _BROKEN_NOTE = re.compile(r"<<[^>]{0,400}>>")
 _LEFT = re.compile(r"[\d.,+\-*/^()%$€£¥￥ ]+$")
-_RIGHT = re.compile(rf"\s*[$€£¥￥]?\s*(-?)\s*[$€£¥￥]?({NUMBER})")
+_RIGHT = re.compile(rf"\s*+[$€£¥￥]?\s*+(-?)\s*+[$€£¥￥]?({NUMBER})")
 _RIGHT_EXPRESSION = re.compile(r"[\s\d.,+\-*/^()%$€£¥￥]+")
 _STATED = re.compile(rf"\s*(-?)\s*[$€£¥￥]?\s*({NUMBER})\s*(%?)[\s.]*$")
 _OPERATOR = re.compile(r"[\d)%.]\s*(?:\*\*|[-+*/^])\s*[-$€£¥￥(.\d]")
 _LIST_MARK = re.compile(r"^\s*\d{1,2}[.)]\s+")
 _NOT_PLAIN = re.compile(
-    r"[A-Za-z_](?![A-Za-z])|\s*\(?\s*mod|\s*(?:R\b|r\b|rem|余|…|:\d|/|!|\^|\\)|\s\d{3}\b|\s*[A-Za-z]\s*[-+*/=]"
+    r"[A-Za-z_](?![A-Za-z])|\s*+\(?\s*+mod|\s*(?:R\b|r\b|rem|余|…|:\d|/|!|\^|\\)|\s\d{3}\b|\s*[A-Za-z]\s*[-+*/=]"
 )
 _LABEL = re.compile(
     r"(?:\b(?:and|of|plus|minus|times|by|over|less|day|week|month|year|step|round|part|group|team|game|page|number)s?\s"
@@ -115,7 +116,8 @@ def _fraction(text: str, at: int) -> bool:
 
 
 def _left_side(text: str, at: int) -> tuple[int, int] | None:
-    start = max(text.rfind("=", 0, at) + 1, text.rfind("\n", 0, at) + 1, at - _REACH)
+    reach = max(0, at - _REACH)
+    start = max(text.rfind("=", reach, at) + 1, text.rfind("\n", reach, at) + 1, reach)
     match = _LEFT.search(text[start:at])
     if match is None:
         return None

@@ -51,7 +51,9 @@ def is_ordinal_or_time(text: str, end: int) -> bool:
 
 def is_percent(text: str, start: int, end: int) -> bool:
     """Tell whether the number at `text[start:end]` is a percentage: `20%`, `20 percent`, `百分之20`."""
-    return _PERCENT.match(text, end) is not None or text[:start].rstrip().endswith("百分之")
+    while start and text[start - 1].isspace():
+        start -= 1
+    return _PERCENT.match(text, end) is not None or text.endswith("百分之", 0, start)
 
 
 def is_hundredth(text: str, end: int) -> bool:

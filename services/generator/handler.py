@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 from collections import Counter
@@ -62,6 +63,8 @@ class Generator:
         made: list[Sample] = []
         texts = {(parent.instruction, parent.response)}
         for ordinal in range(wanted.per_sample):
+            # A strategy that computes awaits nothing, and heartbeats and probes wait for the event loop.
+            await asyncio.sleep(0)
             identity = child_id(parent.id, self.name, f"{self.version}/{wanted.kind}/{strategy.version}", ordinal)
             outcome = strategy.make(parent, identity, run)
             draft = await outcome if inspect.isawaitable(outcome) else outcome

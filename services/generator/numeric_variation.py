@@ -17,6 +17,7 @@ from services.generator.settings import GeneratorSettings
 from services.generator.strategies import Draft, Refusal
 from services.generator.worked import NotRecomputable, Problem, Quantity, Token, shown, stated_results, understand
 
+_LONGEST = 20_000
 _SHRINK, _GROW = Fraction(3, 5), Fraction(3, 2)
 _CAPS = {
     "hours": 24,
@@ -44,7 +45,7 @@ class NumericVariation:
     whole where it was whole, exact, and **in the same order of size** as all other numbers of the problem, so that what
     the text says of more, less, enough or left over stays true. What cannot be recomputed with certainty is refused.
     The child is checked by reading it anew: each of its steps must hold, and the original numbers put back must give
-    the original text.
+    the original text. Of instruction and response of more than 20,000 characters together none is made: `too_long`.
     """
 
     version = "1"
@@ -54,6 +55,8 @@ class NumericVariation:
 
     def make(self, parent: Sample, child_id: str, run: Run) -> Draft | Refusal:  # noqa: ARG002 - the protocol's
         """Return a child, or why there is none."""
+        if len(parent.instruction) + len(parent.response) > _LONGEST:
+            return Refusal("too_long")
         try:
             problem = understand(parent.instruction, parent.response)
             _check_reference(parent, problem)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from limoflow.errors import ChatRequestError
 from limoflow.inference.chat_types import Chat, ChatMessage
+from limoflow.inference.fences import unfenced
 from schemas.run import Chat as Endpoint
 from schemas.run import Run
 from schemas.sample import Sample
@@ -22,7 +23,6 @@ PROMPT_VERSION = "self_instruct/1"
 MAX_ROUGE_L = 0.7
 _SHORTEST, _LONGEST = 4, 150
 _CJK = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff]")
-_FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 _NEEDS_MORE_THAN_TEXT = re.compile(
     r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plot|go to|video|audio|music|flowchart|diagram)\b"
     r"|图片|图像|音频|视频|画一|绘制|附件",
@@ -114,9 +114,8 @@ def _messages(parent: Sample, child_id: str) -> list[ChatMessage]:
 
 def read_task(answer: str) -> tuple[str, str] | None:
     """Return (instruction, response) from an answer that should be a JSON object, or None where it is not readable."""
-    text = _FENCE.sub("", answer).strip()
     try:
-        task = json.loads(text)
+        task = json.loads(unfenced(answer).strip())
     except (ValueError, RecursionError):
         return None
     if not isinstance(task, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,10 +15,10 @@ from services.generator.wording import implied_numbers
 
 _TOKEN = re.compile(rf"(?<![\d.,])(?<!\d[.,]){NUMBER}(?![\d]|[.,]\d)")
 _FINAL_WORDS = re.compile(
-    rf"(?:\banswer is|答案(?:是|为|：|:))\s*[:：]?\s*[$€£¥￥]?\s*({NUMBER})\s*[^\d\n]{{0,30}}$", re.IGNORECASE
+    rf"(?:\banswer is|答案(?:是|为|：|:))\s*+[:：]?\s*+[$€£¥￥]?\s*+({NUMBER})\s*+[^\d\n]{{0,30}}$", re.IGNORECASE
 )
 _BLANK = re.compile(r"<<[^<>]*>>")
-_EQUALS = re.compile(rf"=(?:\s*[$€£¥￥]?\s*({NUMBER})(\s*[-+*/x×÷−–]\s*[\d$(.])?)?")
+_EQUALS = re.compile(rf"=(?:\s*+[$€£¥￥]?\s*+({NUMBER})(\s*[-+*/x×÷−–]\s*[\d$(.])?)?")
 _SMALL = 12
 _MAX_STEPS = 24
 
@@ -205,24 +206,20 @@ def _variables(question: str, answer: str, asked: Sequence[Token], steps: Sequen
     results = {evaluate(step.stated).exact for step in steps}
     taken = results | implied_numbers(question) | implied_numbers(answer)
     taken |= {Fraction(number) for number in spelled_numbers(f"{question}\n{answer}")}
-    uses = [token.value for step in steps for token in tokens(step.expression)]
-    values = [token.value for token in asked]
-    used_at_percent = {value / 100 for value in values}
+    operands = [Counter(token.value for token in tokens(step.expression)) for step in steps]
+    uses = sum(operands, Counter[Fraction]())
+    values = Counter(token.value for token in asked)
     variables = []
     for token in asked:
         value = token.value
-        sole = values.count(value) == 1 and value not in taken and value > 1
-        used = uses.count(value)
-        percent_used = uses.count(value / 100) if value / 100 in used_at_percent else 0
-        within = _once_in_each(value, steps)
+        sole = values[value] == 1 and value not in taken and value > 1
+        used = uses[value]
+        percent_used = uses[value / 100]
+        within = all(one[value] <= 1 for one in operands)
         limited = used + percent_used >= 1 and (used + percent_used == 1 or (value > _SMALL and within))
         if sole and limited and not is_bound(question, token.start, token.end):
             variables.append(token)
     return variables
-
-
-def _once_in_each(value: Fraction, steps: Sequence[Step]) -> bool:
-    return all([token.value for token in tokens(step.expression)].count(value) <= 1 for step in steps)
 
 
 def _operations(steps: Sequence[Step], known: _Known) -> list[Operation]:

@@ -27,13 +27,16 @@ _CONNECTIVE = any_of(
     ("therefore", "since", "because", "thus", "hence", "so", "then", "first", "next", "finally", "which means"),
     ("因此", "所以", "由于", "因为", "于是", "那么", "首先", "然后", "接着", "最后", "从而"),
 )
-_STEP = re.compile(r"<<[^<>]*>>|=|\n\s*(?:\d+[.)]|[-*])\s|\bstep\s*\d+|第[一二三四五六七八九十\d]+步", re.IGNORECASE)
+# White space before no list item is a match too, so that it is read once and not from each of its lines.
+_STEP = re.compile(
+    r"<<[^<>]*>>|=|\n\s*+(?:(?:\d+[.)]|[-*])\s)?|\bstep\s*\d+|第[一二三四五六七八九十\d]+步", re.IGNORECASE
+)
 _PER_WORDS = 100
 
 
 def steps(response: str) -> int:
     """Return how many computations, list items or numbered steps a response shows; a `<<...>>` note counts once."""
-    return mentions(_STEP, response)
+    return sum(not match[0].isspace() for match in _STEP.finditer(response))
 
 
 def depth(response: str) -> float:

@@ -18,6 +18,9 @@ from services.scorer.score import About, Cost, Figures
 _RULE = "Solve the problem. End with a line that holds `####` and the final answer alone."
 _MARKED = (re.compile(r"####\s*(.+)"), re.compile(r"\\boxed\{([^{}]*)\}"))
 _NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?(?:/\d+)?")
+_EXPONENT = re.compile(r"[eE][-+]?([\d_]+)$")
+_LONGEST_NUMBER = 1000
+_LARGEST_EXPONENT = 1000
 
 
 class PassRateScore:
@@ -74,7 +77,10 @@ def final_answer(text: str) -> str:
 
 
 def same_answer(left: str, right: str) -> bool:
-    """Whether two final answers are the same number, or the same words but for case, spaces and a full stop."""
+    """Whether two final answers are the same number, or the same words but for case, spaces and a full stop.
+
+    What is written with more than 1000 characters, or an exponent beyond 1000, is compared as words.
+    """
     numbers = [_fraction(text) for text in (left, right)]
     if None not in numbers:
         return numbers[0] == numbers[1]
@@ -83,8 +89,14 @@ def same_answer(left: str, right: str) -> bool:
 
 
 def _fraction(text: str) -> Fraction | None:
-    stripped = text.strip().strip("$%").rstrip(".").replace(",", "")
+    stripped = text.strip().strip("$%").rstrip(".").replace(",", "").strip()
+    # A few characters of text are enough for a number of a billion digits.
+    if len(stripped) > _LONGEST_NUMBER:
+        return None
+    exponent = _EXPONENT.search(stripped)
     try:
+        if exponent is not None and int(exponent[1]) > _LARGEST_EXPONENT:
+            return None
         return Fraction(stripped)
     except (ValueError, ZeroDivisionError):
         return None

@@ -19,7 +19,7 @@ _STATED = re.compile(
     rf"{_SPACE}[:：]?\**{_SPACE}(?=([^\n]{{1,2000}}))",
     re.IGNORECASE,
 )
-_TAGGED = re.compile(r"<(answer|final_answer)>\s*([^<>]{1,400}?)\s*</\1>", re.IGNORECASE)
+_TAGGED = re.compile(r"<(answer|final_answer)>([^<>]++)</\1>", re.IGNORECASE)
 _ON_THE_NEXT_LINE = re.compile(
     r"(?:\banswer(?: is)?|答案(?:是|为)?)[^\S\n]{0,4}\**[:：][^\S\n]{0,4}\**\n{1,3}([^\n]+)", re.IGNORECASE
 )
@@ -27,7 +27,7 @@ _BOX = re.compile(r"\\f?boxed?(?![A-Za-z])\s{0,4}(?:\{|([A-Za-z0-9])(?![A-Za-z0-
 _BETWEEN_BOXES = re.compile(r"[\s$]*(?:,|;|and|or|,\s*and|,\s*or|和|或|、|以及)?[\s$]*")
 _SIGNED = re.compile(rf"(?<![\w.])([-−]?)\s{{0,4}}[$€£¥￥]?\s{{0,4}}(-?)({NUMBER})(?!\d)\s{{0,4}}(%|％)?")
 _SPACED = re.compile(r"(?<=\d)[ \u00a0](?=\d{3}\b)")
-_REASON = re.compile(r"[,;]?\s+(?:because|since)\b|,\s+(?:which|as)\b|[，,]?\s*(?:因为|由于)")
+_REASON = re.compile(r"(?:[,;]|(?<!\s))\s++(?:because|since)\b|,\s++(?:which|as)\b|(?:[，,]|(?<!\s))\s*+(?:因为|由于)")
 _SENTENCE_END = re.compile(r"(?<![.\d])\.(?=\s|$)|(?<=\d)\.(?=\s|$)|[。；！]|;\s")
 _YES_OR_NO = re.compile(r"(yes|no|true|false|是的?|不是|否|不对|对|正确|错误)(?=[,.，。！!;；:*\s]|$)", re.IGNORECASE)
 _NUMBER = re.compile(rf"-?{NUMBER}")
@@ -37,6 +37,7 @@ _ROUGHLY = re.compile(
     r"约|左右|超过|不[到足等是会能]|至[少多]|最[多少]|大于|小于|多于|少于|以[上下内外]|接近|几|第|没有|或|每|[二三四五六七八九两]|一(?![共起样定])"
 )
 _LONGEST_BOX = 2000
+_LONGEST_TAGGED = 400
 _MOST_MARKS = 20
 _TAIL = 400
 
@@ -93,8 +94,9 @@ def _hashes(text: str) -> tuple[int, str] | None:
 
 
 def _tagged(text: str) -> tuple[int, str] | None:
-    marks = list(_TAGGED.finditer(text))
-    return (marks[-1].start(), _bare(marks[-1][2])) if marks else None
+    inside = ((match.start(), match[2].strip() or match[2][-1]) for match in _TAGGED.finditer(text))
+    marks = [(at, answer) for at, answer in inside if len(answer) <= _LONGEST_TAGGED]
+    return (marks[-1][0], _bare(marks[-1][1])) if marks else None
 
 
 def _boxes(text: str) -> tuple[int, str] | None:

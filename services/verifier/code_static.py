@@ -16,6 +16,7 @@ from services.verifier.code.source import (
     Prompt,
     Unparsed,
     defined,
+    fenced,
     free_names,
     is_empty,
     parsed,
@@ -23,12 +24,11 @@ from services.verifier.code.source import (
     prompt_of,
 )
 
-_FENCE = re.compile(r"```[ \t]*([\w+#.-]*)[^\n]*\n(.*?)```", re.DOTALL)
 _PYTHON = frozenset({"python", "py", "python3"})
-_LOOKS_PYTHON = re.compile(r"^(?:def \w+\s*\(|class \w+.*:\s*$|import \w+|from \w[\w.]* import )", re.MULTILINE)
+_LOOKS_PYTHON = re.compile(r"^(?:def \w+\s*\(|class \w.*:\s*$|import \w+|from \w[\w.]* import )", re.MULTILINE)
 _LOOKS_OTHER = re.compile(
-    r"[;{]\s*$|^\s*end\s*$|^\s*puts\b|=>| :: |^#include"
-    r"|^\s*(?:public|private|const|let|var|function|package|using)\b",
+    r"[;{][^\S\n]*+$|^[^\S\n]*+end[^\S\n]*+$|^[^\S\n]*+puts\b|=>| :: |^#include"
+    r"|^[^\S\n]*+(?:public|private|const|let|var|function|package|using)\b",
     re.MULTILINE,
 )
 _UNFORESEEABLE = frozenset({"exec", "eval", "globals", "locals", "vars", "setattr", "__import__"})
@@ -57,7 +57,7 @@ class CodeStatic:
         entry = entry_name(reference.entry_point) if reference and reference.entry_point else None
         prompt = prompt_of(sample.instruction, entry)
         blocks = python_blocks(sample.response)
-        if not blocks and prompt is not None and not _FENCE.search(sample.response):
+        if not blocks and prompt is not None and next(fenced(sample.response), None) is None:
             blocks = [sample.response]
         if not blocks:
             return Finding("fail", "no_code", sample.response[:80], entry) if prompt is not None else None
@@ -75,11 +75,11 @@ class CodeStatic:
 def python_blocks(text: str) -> list[str]:
     """Return the Python of an answer: fenced blocks, else the bare text if it is plainly code."""
     text = text.replace("\r\n", "\n").removeprefix("\ufeff")
-    fenced = _FENCE.findall(text)
-    if fenced:
+    blocks = list(fenced(text))
+    if blocks:
         return [
             textwrap.dedent(code.removeprefix("\ufeff"))
-            for language, code in fenced
+            for language, code in blocks
             if (language.casefold() in _PYTHON or (not language and _is_python(code))) and ">>>" not in code
         ]
     return [text] if _is_python(text) else []

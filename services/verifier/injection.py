@@ -14,7 +14,7 @@ _HIDDEN = re.compile(
 )
 # Three flags, those of England, Scotland and Wales, are written with a few of them.
 _TAGS = re.compile(r"(?<![\U0001f3f4\U000e0020-\U000e007e])[\U000e0020-\U000e007e]|[\U000e0020-\U000e007e]{7}")
-_LINE = re.compile(r"[ \t]*\n(?![ \t]*\n)[ \t]*")
+_LINE = re.compile(r"(?<![ \t])[ \t]*+\n(?![ \t]*\n)[ \t]*")
 # Cyrillic and Greek letters that look like Latin ones.
 _ALIKE = str.maketrans("аеорсухіѕјкмтнвАЕОРСУХІЅЈКМТНВοιαρεΟΙΑΡΕΤΚΜΝ", "aeopcyxisjkmthbAEOPCYXISJKMTHBoiapeOIAPETKMN")
 _BIDI = re.compile(r"[\u202d\u202e\u2066-\u2068]")

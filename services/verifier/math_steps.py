@@ -12,9 +12,10 @@ from schemas.sample import Sample
 from services.verifier.checks import MATH_DOMAINS, PASS, Cost, Finding, Options, domain_in
 
 _SCALES = (("thousand", 1000), ("million", 10**6), ("billion", 10**9), ("万", 10**4), ("亿", 10**8))
+_LINE_READ = 2000
 _NUMBERS = re.compile(NUMBER)
 _NOTE_SAID = re.compile(
-    rf"<<[^<>=]{{1,400}}=\s*-?\s*[$€£¥￥]?\s*({NUMBER})\s*>>\s?[$€£¥￥]?\s?-?({NUMBER})(?![\d.,]*\d|\s*[/:^]|\s+\d+\s*/)"
+    rf"<<[^<>=]{{1,400}}=\s*+-?\s*+[$€£¥￥]?\s*+({NUMBER})\s*>>\s?[$€£¥￥]?\s?-?((?>{NUMBER}))(?![\d.,]*\d|\s*[/:^]|\s+\d+\s*/)"
 )
 _FRACTION_DIVISOR = re.compile(r"/\s*(\d+\s*/\s*\d+)")
 _SPACED_THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}\b)")
@@ -91,8 +92,9 @@ def _sides_agree(left: str, right: str) -> bool | None:
 
 def _told_in_thousands(text: str, step: Step) -> bool:
     """Tell whether the line speaks of thousands and the claimed number is in units: "5 thousand, so 5 * 3 = 15,000"."""
-    line = text[text.rfind("\n", 0, step.span[0]) + 1 : step.span[0]]
-    scales = [factor for word, factor in _SCALES if word in line.casefold()]
+    reach = max(0, step.span[0] - _LINE_READ)
+    line = text[max(reach, text.rfind("\n", reach, step.span[0]) + 1) : step.span[0]].casefold()
+    scales = [factor for word, factor in _SCALES if word in line]
     return any(_holds(f"({step.expression})*{factor}", step.stated) for factor in scales)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -34,7 +35,7 @@ _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w
 _KEY = re.compile(
     r"(?<![A-Za-z0-9_])(?:sk-[A-Za-z0-9_-]{20,}|sk_live_\w{16,}|gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{22,}"
     r"|A[KS]IA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}|AIza[\w-]{35}|hf_[A-Za-z0-9]{30,}|glpat-[\w-]{20,}|npm_[A-Za-z0-9]{36}"
-    r"|eyJ[\w-]{10,2000}\.eyJ[\w-]{10,4000}\.[\w-]{10,1000})"
+    r"|eyJ[\w-]{10,2000}+\.eyJ[\w-]{10,4000}+\.[\w-]{10,1000})"
     r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----(?:[A-Za-z0-9+/=\s]{0,8000}-----END [A-Z ]{0,20}PRIVATE KEY-----)?"
 )
 _VERSION = re.compile(r"(?:\bversion|\bver\.?|\bv|\brelease|版本号?)[:：]?\s?$", re.IGNORECASE)
@@ -92,6 +93,7 @@ def masked(texts: Sequence[str], *, reserved: Callable[[int], bool], kinds: froz
         As in `found_data`, for the text at an index.
     """
     names: dict[tuple[str, str], str] = {}
+    last: Counter[str] = Counter()
     taken = set(re.findall(r"\[[A-Z_]+_\d+\]", "\n".join(texts)))
     result = list(texts)
     for _ in range(_ROUNDS):
@@ -99,30 +101,29 @@ def masked(texts: Sequence[str], *, reserved: Callable[[int], bool], kinds: froz
         for at, text in enumerate(result):
             data = [datum for datum in found_data(text, reserved=reserved(at)) if datum.kind in kinds]
             if data:
-                result[at] = _replaced(text, data, names, taken)
+                result[at] = _replaced(text, data, lambda datum: _name(datum, names, last, taken))
                 changed = True
         if not changed:
             return result
     return None
 
 
-def _replaced(text: str, data: list[Datum], names: dict[tuple[str, str], str], taken: set[str]) -> str:
+def _replaced(text: str, data: list[Datum], name_of: Callable[[Datum], str]) -> str:
     parts, end = [], 0
     for datum in sorted(data, key=lambda one: (one.start, -one.end)):
         if datum.start >= end:
-            parts += [text[end : datum.start], _name(datum, names, taken)]
+            parts += [text[end : datum.start], name_of(datum)]
             end = datum.end
     return "".join([*parts, text[end:]])
 
 
-def _name(datum: Datum, names: dict[tuple[str, str], str], taken: set[str]) -> str:
+def _name(datum: Datum, names: dict[tuple[str, str], str], last: Counter[str], taken: set[str]) -> str:
     key = (datum.kind, datum.value)
     if key not in names:
-        number = sum(kind == datum.kind for kind, _ in names) + 1
-        while f"[{datum.kind.upper()}_{number}]" in taken:
-            number += 1
-        names[key] = f"[{datum.kind.upper()}_{number}]"
-        taken.add(names[key])
+        last[datum.kind] += 1
+        while f"[{datum.kind.upper()}_{last[datum.kind]}]" in taken:
+            last[datum.kind] += 1
+        names[key] = f"[{datum.kind.upper()}_{last[datum.kind]}]"
     return names[key]
 
 

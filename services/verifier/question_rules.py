@@ -30,8 +30,8 @@ _GOAL = re.compile(
     re.IGNORECASE,
 )
 _ENVIRONMENT = re.compile(r"\\(begin|end)\s*\{([A-Za-z*]+)\}")
-_LAST_DOLLAR = re.compile(r"\$[^$]*\\[A-Za-z]+[^$]*$|(?<![\w$])\$\s?[A-Za-z(][^$\n]{0,80}[\^_=<>][^$]*$")
-_NEEDS_ARGUMENT = re.compile(r"\\(?:[dt]?frac|sqrt|text|mathrm)\s*(?:$|[\s.,;?!]*$)")
+_MATHEMATICS = re.compile(r"\$[^$]*\\[A-Za-z]|(?<![\w$])\$\s?[A-Za-z(][^$\n]{0,80}[\^_=<>]")
+_NEEDS_ARGUMENT = re.compile(r"\\(?:[dt]?frac|sqrt|text|mathrm)[\s.,;?!]*+$")
 
 
 def question_fault(question: str) -> tuple[str, str] | None:
@@ -81,4 +81,4 @@ def _odd_dollars(text: str) -> str | None:
     # `$` is money too: only an odd one beside a command or a relation is certain to be broken.
     signs = text.replace("\\$", "").replace("$$", "")
     money = re.sub(r"\$\s?\d[\d,.]*(?!\s*[\\^_+*/=$])", "", signs)
-    return "$" if money.count("$") % 2 and _LAST_DOLLAR.search(money) else None
+    return "$" if money.count("$") % 2 and _MATHEMATICS.search(money, money.rfind("$")) else None

@@ -18,8 +18,8 @@ from services.verifier.sandbox.interface import Job, Limits, Outcome, Sandbox
 from services.verifier.settings import VerifierSettings
 from services.verifier.sql.compare import is_ordered, same_rows
 
-_FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
-_BEGINS = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:select|with|values)\b", re.IGNORECASE | re.DOTALL)
+_FENCE = re.compile(r"^[ \t]*+```[ \t]*+([\w+#.-]*+)[^\n]*+\n(.*?)^[ \t]*+```", re.DOTALL | re.MULTILINE)
+_BEGINS = re.compile(r"\s*+(?:--[^\n]*+\n\s*+|/\*(?>.*?\*/)\s*+)*+(?:select|with|values)\b", re.IGNORECASE | re.DOTALL)
 _RUNNER = Path(__file__).parent / "sql" / "inside" / "runner.py"
 _ABSENT = ("no such table", "no such column", "ambiguous column")
 _REFUSED = ("not authorized", "prohibited")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sqlglot.expressions import Expr
 
 _DOMAINS = frozenset({"sql", "text2sql"})
-_FENCE = re.compile(r"```[ \t]*(?:sql|sqlite)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```[ \t]*+(?:sql(?:ite)?[ \t]*+)?\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _LONGEST = 20_000
 _DIALECT = "sqlite"
 _OPEN_END = re.compile(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Literal
 
-_FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
+from limoflow.inference.fences import unfenced
 
 
 def read_vote(text: str) -> tuple[bool, str] | None:
@@ -16,7 +15,7 @@ def read_vote(text: str) -> tuple[bool, str] | None:
     Anything else is None: a "true" somewhere in a text is no vote (G9).
     """
     try:
-        answer = json.loads(_FENCE.sub("", text), object_pairs_hook=_once)
+        answer = json.loads(unfenced(text), object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return None
     if not isinstance(answer, dict) or not isinstance(answer.get("valid"), bool):

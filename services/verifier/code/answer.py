@@ -5,22 +5,25 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.verifier.code.source import Unparsed, defined, free_names, parsed
 
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
-_OPEN_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*)\Z", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([\w+#.-]*+)")
+_OPEN_FENCE = re.compile(r"^[ \t]*+(?:`{3,}+|~{3,}+)[ \t]*+([\w+#.-]*+)[^\n]*+\n(.*)\Z", re.DOTALL | re.MULTILINE)
 NAMES = {
     "python": "python", "py": "python", "python3": "python", "javascript": "javascript", "js": "javascript",
     "node": "javascript", "bash": "bash", "sh": "bash", "shell": "bash", "c": "c", "cpp": "cpp", "c++": "cpp",
     "cc": "cpp", "cxx": "cpp", "go": "go", "golang": "go", "java": "java", "rust": "rust", "rs": "rust",
 }  # fmt: skip
+_SHORTEST_FENCE = 3
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
 _SIGNS = (
     ("go", re.compile(r"^package main\b", re.MULTILINE)),
     ("java", re.compile(r"\bpublic static void main\b")),
-    ("rust", re.compile(r"^\s*fn main\(\)", re.MULTILINE)),
+    ("rust", re.compile(r"^[^\S\n]*+fn main\(\)", re.MULTILINE)),
     ("cpp", re.compile(r"#include\s*<(?:iostream|vector|string|algorithm|bits/)|\busing namespace\b")),
     ("c", re.compile(r"^#include\s*[<\"]", re.MULTILINE)),
     ("bash", re.compile(r"\A#!.*\b(?:ba)?sh\b")),
@@ -51,7 +54,7 @@ def code_of(response: str, language: str | None = None, entry_point: str | None 
         The name to be defined.
     """
     response = response.replace("\r\n", "\n")
-    blocks = [(info, text) for _, info, text in _FENCE.findall(response)] or _OPEN_FENCE.findall(response)
+    blocks = list(_closed(response)) or _OPEN_FENCE.findall(response)
     if not blocks:
         response = response.removeprefix("\ufeff")
         return Code(response, language or guessed(response)) if response.strip() else None
@@ -66,6 +69,30 @@ def code_of(response: str, language: str | None = None, entry_point: str | None 
     return _with_helpers(chosen, fitting[: fitting.index(chosen)]) if chosen.language == "python" else chosen
 
 
+def _closed(response: str) -> Iterator[tuple[str, str]]:
+    """Yield name and content of each block whose last line is as many signs as its first begins with, or fewer."""
+    lines = response.split("\n")
+    closing: dict[tuple[str, int], list[int]] = {}
+    for at, line in enumerate(lines):
+        bare = line.strip(" \t")
+        if len(bare) >= _SHORTEST_FENCE and bare[0] in "`~" and not bare.strip(bare[0]):
+            closing.setdefault((bare[0], len(bare)), []).append(at)
+    at = 0
+    while at < len(lines):
+        opening = _FENCE.match(lines[at])
+        signs = opening[1] if opening else ""
+        for length in range(len(signs), _SHORTEST_FENCE - 1, -1):
+            ends = closing.get((signs[0], length), [])
+            place = bisect_right(ends, at)
+            if opening and place < len(ends):
+                # Of a longer first line the signs that are left over are no name.
+                named = opening[2] if length == len(signs) else ""
+                yield named, "".join(f"{line}\n" for line in lines[at + 1 : ends[place]])
+                at = ends[place]
+                break
+        at += 1
+
+
 def entry_name(entry_point: str) -> str:
     """Return the name that an entry point such as `Solution().twoSum` begins with."""
     match = re.match(r"\w+", entry_point)
@@ -74,7 +101,9 @@ def entry_name(entry_point: str) -> str:
 
 def _defines(name: str) -> re.Pattern[str]:
     name = re.escape(name)
-    return re.compile(rf"\b(?:def|class|function|func|fn)\s+{name}\b|^\s*(?:const|let|var)?\s*{name}\s*=", re.MULTILINE)
+    return re.compile(
+        rf"\b(?:def|class|function|func|fn)\s+{name}\b|^[^\S\n]*+(?:(?:const|let|var)\s*+)?{name}\s*=", re.MULTILINE
+    )
 
 
 def _named(info: str) -> str:

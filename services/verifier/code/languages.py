@@ -11,11 +11,11 @@ from services.verifier.sandbox.interface import Job, Limits, Outcome, Sandbox
 _COMPILE = Limits(cpu_seconds=60, wall_seconds=90, memory_bytes=2 << 30, processes=64, open_files=512,
                   disk_bytes=256 << 20, output_bytes=32 << 20)  # fmt: skip
 _BUILT = "built.tar"
-_NOT_CODE = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_NOT_CODE = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*(?>.*?(?:\*/|\Z))', re.DOTALL)
 _PUBLIC = re.compile(
     r"\bpublic\s+(?:final\s+|abstract\s+|strictfp\s+)*(?:class|record|enum|interface)\s+([A-Za-z_]\w{0,99})"
 )
-_PACKAGE = re.compile(r"^\s*package\s+([A-Za-z_][\w.]{0,199})\s*;", re.MULTILINE)
+_PACKAGE = re.compile(r"^[^\S\n]*+package\s+([A-Za-z_][\w.]{0,199})\s*;", re.MULTILINE)
 _CLASS = re.compile(r"\b(?:class|record|enum|interface)\s+([A-Za-z_]\w{0,99})")
 _MAIN = re.compile(r"\bstatic\s+(?:final\s+)?void\s+main\s*\(")
 # A JVM reserves by the machine's memory where it is not told otherwise.
@@ -86,10 +86,13 @@ def as_named(language: Language, source: str) -> Language:
     public, package = _PUBLIC.search(bare), _PACKAGE.search(bare)
     main = _MAIN.search(bare)
     # The class that holds `main` is the last one before it that is inside no other.
-    places = list(_CLASS.finditer(bare, 0, main.start() if main else 0))
-    before = [each[1] for each in places if bare.count("{", 0, each.start()) == bare.count("}", 0, each.start())]
-    file = public[1] if public else "Main"
-    name = ".".join([*([package[1]] if package else []), before[-1] if before else file])
+    file = holder = public[1] if public else "Main"
+    depth = at = 0
+    for each in _CLASS.finditer(bare, 0, main.start() if main else 0):
+        depth += bare.count("{", at, each.start()) - bare.count("}", at, each.start())
+        at = each.start()
+        holder = holder if depth else each[1]
+    name = f"{package[1]}.{holder}" if package else holder
     return replace(language, file=f"{file}.java", start=(*language.start[:-1], name), build=f"javac -d out {file}.java")
 
 

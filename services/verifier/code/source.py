@@ -7,11 +7,11 @@ import builtins
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 LONGEST = 100_000
-_FENCED = re.compile(r"```[^\n]*\n(.*?)```", re.DOTALL)
+_INFO = re.compile(r"[ \t]*([\w+#.-]*)")
 _BUILTINS = frozenset(dir(builtins))
 
 
@@ -80,6 +80,20 @@ def free_names(trees: Iterable[ast.AST]) -> set[str]:
     return used - bound - _BUILTINS
 
 
+def fenced(text: str) -> Iterator[tuple[str, str]]:
+    """Yield name and content of what stands between a line with three backticks and the next three."""
+    at = 0
+    while True:
+        opening = text.find("```", at)
+        begin = text.find("\n", opening) + 1 if opening >= 0 else 0
+        end = text.find("```", begin) if begin else -1
+        if end < 0:
+            return
+        info = _INFO.match(text, opening + 3, begin - 1)
+        yield info[1] if info else "", text[begin:end]
+        at = end + 3
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """The code that a question gives: the whole of it, and what of it is not the answer's to write."""
@@ -93,9 +107,9 @@ def prompt_of(instruction: str, entry_point: str | None) -> Prompt | None:
     if not entry_point:
         return None
     sign = re.compile(
-        rf"^\s*(?:async\s+)?def\s+{re.escape(entry_point)}\s*\(|^class\s+{re.escape(entry_point)}\b", re.M
+        rf"^[^\S\n]*+(?:async\s+)?def\s+{re.escape(entry_point)}\s*\(|^class\s+{re.escape(entry_point)}\b", re.M
     )
-    for text in (*_FENCED.findall(instruction), instruction):
+    for text in (*(code for _, code in fenced(instruction)), instruction):
         if sign.search(text) and (tree := _stub(text)) is not None:
             others = [node for node in tree.body if _is_helper(node, entry_point)]
             return Prompt(text, ast.unparse(ast.Module(others, [])))

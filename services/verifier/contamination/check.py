@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from limoflow.errors import LimoflowError, ModelRequestError, UsageError
+from limoflow.errors import ModelRequestError, UsageError
 from limoflow.inference.chat_types import Chat
 from limoflow.inference.types import ScoringModels
 from schemas.run import Chat as Endpoint
@@ -135,7 +135,7 @@ class Contamination:
         task: asyncio.Task[Opened] = self._opened[key]
         try:
             return await asyncio.shield(task)
-        except (LimoflowError, OSError):
+        except Exception:
             if self._opened.get(key) is task:
                 del self._opened[key]
             raise

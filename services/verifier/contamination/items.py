@@ -7,8 +7,10 @@ import glob
 import gzip
 import io
 import json
+import lzma
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,15 @@ from limoflow.errors import UsageError
 
 _ASKED = ("question", "instruction", "prompt", "problem", "text", "input", "query_text", "题目", "问题")
 _ANSWERED = ("answer", "output", "response", "solution", "canonical_solution", "code", "query", "rationale")
-_LARGEST = 1 << 30
+MOST_BYTES = 64 << 20
+"""What one benchmark file may unpack to, all members of an archive together."""
+MOST_ITEMS = 1_000_000
+
+
+# RuntimeError: nesting too deep, an archive with a password, a way of packing that is not known here.
+_UNREADABLE = (
+    OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, csv.Error
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,7 @@ def read_items(path: Path) -> Iterator[Item]:
     Raises
     ------
     UsageError
-        When the file cannot be read as its name says, or holds no question.
+        When the file cannot be read as its name says, is damaged, locked or too large, or holds no question.
     """
     count = 0
     try:
@@ -72,29 +82,37 @@ def read_items(path: Path) -> Iterator[Item]:
                 item = _item(f"{name}#{number}", row)
                 if item.asked or item.answered:
                     count += 1
+                    if count > MOST_ITEMS:
+                        raise ValueError(f"it has more than {MOST_ITEMS} items; name smaller files")
                     yield item
-    except (OSError, ValueError, RecursionError, zipfile.BadZipFile, csv.Error) as error:
+    except _UNREADABLE as error:
         raise UsageError(f"benchmark {path.name}: cannot be read: {error}") from error
     if not count:
         raise UsageError(f"benchmark {path.name}: no field is one of {', '.join(_ASKED + _ANSWERED)}")
 
 
 def _members(path: Path) -> Iterator[tuple[str, str]]:
+    left = MOST_BYTES
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 name = Path(member.filename).name
                 if Path(name).suffix in _READERS and "readme" not in name.casefold() and "_urls" not in name:
-                    yield name, _decoded(archive.open(member).read(_LARGEST + 1), name)
+                    with archive.open(member) as stream:
+                        content = _content(stream.read, left)
+                    left -= len(content)
+                    yield name, content.decode("utf-8-sig")
         return
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-        yield path.name.removesuffix(".gz"), _decoded(stream.read(_LARGEST + 1), path.name)
+        content = _content(stream.read, left)
+    yield path.name.removesuffix(".gz"), content.decode("utf-8-sig")
 
 
-def _decoded(content: bytes, name: str) -> str:
-    if len(content) > _LARGEST:
-        raise ValueError(f"{name} is larger than {_LARGEST} bytes")
-    return content.decode("utf-8-sig")
+def _content(read: Callable[[int], bytes], left: int) -> bytes:
+    content = read(left + 1)
+    if len(content) > left:
+        raise ValueError(f"it unpacks to more than {MOST_BYTES} bytes; name smaller files")
+    return content
 
 
 def _rows(name: str, content: str) -> Iterator[Any]:
@@ -150,7 +168,8 @@ def _item(place: str, row: Any) -> Item:
         return Item(place, (row,), ())
     if not isinstance(row, dict):
         return Item(place, (), ())
-    nested = [one for one in row.get("instances", ()) if isinstance(one, dict)]
+    instances = row.get("instances")
+    nested = [one for one in instances if isinstance(one, dict)] if isinstance(instances, list) else []
     return Item(place, _fields([row], _ASKED), _fields([row, *nested], _ANSWERED))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 Rows = Sequence[Sequence[Any]]
 _MOST_TRIES = 5000
-_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*(?>.*?(?:\*/|\Z))", re.DOTALL)
 _WORD = re.compile(r"[()]|[A-Za-z_]+")
 
 

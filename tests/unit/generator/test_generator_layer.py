@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -171,3 +172,18 @@ def test_chinese_tasks_are_judged_by_characters() -> None:
     assert task_fault("请画一幅图说明月亮。", "x", []) == "needs_more_than_text"
     assert task_fault("请用三句话说明月亮为什么会变形。", "x", ["请用四句话说明月亮为什么会变形。"]) == "not_novel"
     assert read_task('{"instruction": " a ", "response": "b"}') == ("a", "b")
+
+
+async def test_the_event_loop_turns_between_the_children_of_one_original() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    await layer().process(PARENT, make_run({"kind": "numeric_variation", "per_sample": 30}))
+    counting.cancel()
+    assert turns > 20

@@ -144,3 +144,8 @@ def test_a_good_part_of_gsm8k_can_be_varied_and_no_child_is_wrong() -> None:
     made = [draft for draft in drafts if isinstance(draft, Draft)]
     assert len(made) > 0.35 * len(rows)
     assert all(sound(draft) for draft in made)
+
+
+def test_a_text_that_is_too_long_has_no_child() -> None:
+    assert vary(QUESTION + " pears" * 5000, ANSWER) == Refusal("too_long")
+    assert isinstance(vary(QUESTION + " Pears are green." * 100, ANSWER), Draft)

@@ -164,7 +164,6 @@ async def test_a_refusal_is_final(status: int) -> None:
         b"\xff\xfe",
         b'{"choices": [{"message": {}}]}',
         b'{"choices": [{"message": {"content": "x"}}], "usage": [1]}',
-        b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}}',
         b"[" * 5000,
     ],
 )
@@ -178,6 +177,15 @@ async def test_an_answer_without_text_or_usage_is_empty_not_garbage() -> None:
     async with client(Endpoint(says(content={"choices": [{"message": {"content": None}}]}))) as chat:
         answer = await chat.complete(QUESTION)
     assert (answer.text, answer.finish_reason, answer.prompt_tokens) == ("", "", 0)
+
+
+@pytest.mark.parametrize("said", [-5, "many", 2.5, True, [3], None])
+async def test_usage_that_is_no_count_is_unknown_and_the_answer_is_read(said: object) -> None:
+    content = completion() | {"usage": {"prompt_tokens": said, "completion_tokens": 2}}
+    async with client(Endpoint(says(content=content))) as chat:
+        answer = await chat.complete(QUESTION)
+        assert chat.usage.prompt_tokens == 0
+    assert (answer.text, answer.prompt_tokens, answer.completion_tokens) == ("4", 0, 2)
 
 
 async def test_nothing_answering_ends_within_the_attempts() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from limoflow.errors import UsageError
+from limoflow.observe import health
 from limoflow.observe.health import MAX_CONNECTIONS, HealthServer
 from limoflow.observe.metrics import Metrics
 from limoflow.stack.readiness import answers_http
@@ -125,3 +128,43 @@ def test_idle_connections_are_bounded_and_give_their_places_back(service: Servic
     deadline = time.monotonic() + 30
     while not answers_http(service.server.port, "/healthz"):
         assert time.monotonic() < deadline
+
+
+def test_clients_that_send_a_byte_now_and_then_are_ended_at_a_total_deadline(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "MAX_SECONDS", 0.5)
+    dripping = [socket.create_connection(("127.0.0.1", service.server.port), 10) for _ in range(MAX_CONNECTIONS)]
+    deadline = time.monotonic() + 30
+    while not answers_http(service.server.port, "/healthz"):
+        assert time.monotonic() < deadline
+        for connection in dripping:
+            with contextlib.suppress(OSError):
+                connection.send(b"G")
+        time.sleep(0.1)
+    for connection in dripping:
+        connection.close()
+
+
+@pytest.mark.parametrize("version", ["x", "1.x", "", "-1", "1e9", "\u00b2"])
+def test_a_version_of_the_format_that_is_none_is_answered(service: Service, version: str) -> None:
+    accept = f"application/openmetrics-text; version={version}"
+    status, text, _ = service.request("GET", "/metrics", Accept=accept)
+    assert status == 200
+    assert "limoflow_finalized_total 9.0" in text
+
+
+def test_what_breaks_an_answer_is_logged_and_not_printed(
+    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: str) -> object:
+        raise KeyError("broken")
+
+    monkeypatch.setattr(health, "choose_encoder", broken)
+    with pytest.raises(http.client.RemoteDisconnected):
+        service.request("GET", "/metrics")
+    with socket.create_connection(("127.0.0.1", service.server.port), 10) as gone:
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.sendall(b"GET /healthz HTTP/1.1\r\n")
+    assert service.request("GET", "/healthz")[0] == 200
+    assert "Exception occurred during processing" not in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from itertools import permutations
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from schemas.run import Run, RunSpec
 from schemas.sample import Sample
 from services.scorer.app import layer
 from services.scorer.deita import complexity_prompt, expectation
-from services.scorer.depth import chain
+from services.scorer.depth import chain, steps
 from services.scorer.learning import learning_potential, read_rewards
 from services.scorer.lexical import detail, distinct, mtld
 from services.scorer.pass_rate import final_answer, pass_at_k, same_answer
@@ -264,3 +265,28 @@ def test_a_file_that_holds_no_records_is_refused_by_line(tmp_path: Path, lines: 
         read_rewards(records_in(tmp_path, *lines))
     with pytest.raises(UsageError, match="cannot be read"):
         read_rewards(tmp_path / "nowhere.jsonl")
+
+
+@given(
+    st.text(alphabet="\n\r \t1.)-*x=<>st第一步", max_size=40)
+    | st.lists(
+        st.sampled_from(["\n", " ", "1.", "- ", "* ", "step 2", "第三步", "<<1=1>>", "a", "\n1) "]), max_size=20
+    ).map("".join)
+)
+def test_steps_are_those_of_the_plain_pattern(text: str) -> None:
+    pattern = r"<<[^<>]*>>|=|\n\s*(?:\d+[.)]|[-*])\s|\bstep\s*\d+|第[一二三四五六七八九十\d]+步"
+    assert steps(text) == len(re.findall(pattern, text, re.IGNORECASE))
+
+
+@pytest.mark.parametrize(
+    "huge", ["1e40000000", "1E-40000000", "1e4_0000000", "$1e40000000.", "9" * 200_000, "1/" + "9" * 4000]
+)
+def test_a_number_of_a_billion_digits_is_compared_as_words(huge: str) -> None:
+    assert same_answer(huge, huge.upper())
+    assert not same_answer(huge, "1")
+
+
+def test_large_numbers_of_honest_length_are_numbers() -> None:
+    assert same_answer("1e400", "10" + "0" * 399)
+    assert same_answer("-2.5e-3", "-0.0025")
+    assert same_answer("1" + "0" * 900, "1e900")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from limoflow.inference.fakes import FakeChat, FakeModels
 from schemas.run import Run
 from schemas.sample import Lineage, Message, Metadata, Sample
 from services.verifier.checks import Finding
+from services.verifier.contamination import items
 from services.verifier.contamination.check import Contamination
 from services.verifier.contamination.index import Index, open_index
 from services.verifier.contamination.items import benchmark_files, read_items
@@ -121,6 +124,76 @@ def test_a_benchmark_without_questions_is_an_error(tmp_path: Path, content: str)
     path.write_text(content, encoding="utf-8")
     with pytest.raises(UsageError):
         list(read_items(path))
+
+
+def locked_archive() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a.jsonl", json.dumps({"question": LONG}))
+    content = bytearray(stream.getvalue())
+    # The bit that says that a password is needed, in both headers of the member.
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(content)
+
+
+PACKED = gzip.compress(json.dumps({"question": LONG}).encode())
+DAMAGED = {
+    "cut.jsonl.gz": PACKED[:-12],
+    "damaged.jsonl.gz": PACKED[:14] + bytes(12) + PACKED[26:],
+    "no.jsonl.gz": b"no gzip",
+    "locked.zip": locked_archive(),
+    "no.zip": b"no zip",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+async def test_a_damaged_benchmark_lets_nothing_pass_and_a_repaired_one_is_found(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(DAMAGED[name])
+    with pytest.raises(UsageError, match=f"benchmark {name}: cannot be read"):
+        list(read_items(path))
+    check = Contamination(VerifierSettings(index_folder=tmp_path / "cache"))
+    options = check.options_of(run(tmp_path, decontaminate={"benchmarks": [name]}))
+    assert options is not None
+    finding = await check.check(sample("Hello.", LONG), options)
+    assert finding is not None
+    assert (finding.verdict, finding.reason) == ("unknown", "benchmarks_unreadable")
+    content = json.dumps({"question": LONG})
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.jsonl", content)
+    else:
+        path.write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
+    found = await check.check(sample("Hello.", LONG), options)
+    assert found is not None
+    assert found.verdict == "fail"
+
+
+def test_instances_that_are_no_list_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"question": LONG, "instances": 3}), encoding="utf-8")
+    assert [item.asked for item in read_items(path)] == [(LONG,)]
+
+
+def test_what_a_benchmark_unpacks_to_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = json.dumps({"question": LONG}).encode() + b"\n"
+    packed, archived, many = tmp_path / "a.jsonl.gz", tmp_path / "a.zip", tmp_path / "b.jsonl"
+    packed.write_bytes(gzip.compress(line * 4))
+    many.write_bytes(line * 4)
+    with zipfile.ZipFile(archived, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jsonl", line * 2)
+        archive.writestr("b.jsonl", line * 2)
+    monkeypatch.setattr(items, "MOST_BYTES", 4 * len(line))
+    assert [len(list(read_items(path))) for path in (packed, archived, many)] == [4, 4, 4]
+    monkeypatch.setattr(items, "MOST_BYTES", 4 * len(line) - 1)
+    for path in (packed, archived, many):
+        with pytest.raises(UsageError, match=r"unpacks to more than \d+ bytes"):
+            list(read_items(path))
+    monkeypatch.setattr(items, "MOST_BYTES", 4 * len(line))
+    monkeypatch.setattr(items, "MOST_ITEMS", 3)
+    with pytest.raises(UsageError, match="more than 3 items"):
+        list(read_items(many))
 
 
 async def test_benchmarks_that_cannot_be_read_let_nothing_pass(tmp_path: Path) -> None:
