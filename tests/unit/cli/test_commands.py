@@ -285,6 +285,29 @@ def test_a_refused_run_is_replayed_and_each_stage_has_its_own_letters(flow: Loca
     assert back.value == b"{}"
 
 
+def test_a_letter_that_cannot_be_read_or_is_forged_stops_no_other_and_is_told_of(flow: LocalFlow) -> None:
+    def letter(topic: str, name: str) -> Emit:
+        record = Record(topic, 0, 7, name.encode(), b"{}")
+        return dead_letter(record, stage="scorer", version="1", error=UsageError("no"), attempts=1)
+
+    flow.transport.sender.send(
+        [Emit("dlq.scorer", b"broken", b"{}", ()), letter("runs", "forged"), letter("samples.verified", "good")]
+    )
+    told = "is no dead letter: it lacks the headers dlq_sampleid"
+    runs = list(flow.transport.reader.read(["runs"]))
+    listed = CliRunner().invoke(main.app, ["dlq", "list", "--stage", "scorer"])
+    assert (listed.exit_code, [line.split()[0] for line in listed.stdout.splitlines()]) == (0, ["forged", "good"])
+    assert told in listed.stderr
+    assert "passed over: dlq.scorer[" in listed.stderr
+    assert told in CliRunner().invoke(main.app, ["dlq", "show", "good"]).stderr
+    replayed = CliRunner().invoke(main.app, ["dlq", "replay", "--stage", "scorer"])
+    assert (replayed.exit_code, replayed.stdout) == (0, "replayed 1\n")
+    assert told in replayed.stderr
+    assert "came from 'runs'" in replayed.stderr
+    assert list(flow.transport.reader.read(["runs"])) == runs
+    assert [it for it in flow.transport.reader.read(["samples.verified"]) if it.key == b"good"]
+
+
 def test_closing_a_run_announces_it(flow: LocalFlow) -> None:
     from limoflow.progress_of import runs_of
 
