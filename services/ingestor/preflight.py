@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from limoflow.errors import DependencyUnavailable, UsageError
+from limoflow.redaction import redacted
 from schemas.run import RunSpec, Source
 from services.ingestor.rows import unknown_fields
 from services.ingestor.sources import SourceError, anchored, source_kind
@@ -43,6 +44,9 @@ def _problems(source: Source) -> list[str]:
         return [*problems, str(error)]
     except SourceError as error:
         return problems if source.follow else [*problems, str(error)]
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        # What the libraries of the stores make of an address that they cannot take apart.
+        return [*problems, f"path: {redacted(source.path)!r} is no path, glob or address of files: {redacted(str(error))}"]
     for unit in units:
         try:
             next(iter(kind.rows(unit, source, 0, 0)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from limoflow.cli import main
-from limoflow.errors import LimoflowError, UsageError
+from limoflow.errors import LimoflowError, RunSpecError, UsageError
 from limoflow.inference.fakes import FakeModels
 from limoflow.settings import Home
 from limoflow.spec_file import RECIPES
@@ -283,6 +284,15 @@ def test_a_refused_run_is_replayed_and_each_stage_has_its_own_letters(flow: Loca
     assert invoke("dlq", "replay", "refused") == "replayed 1\n"
     (back,) = [record for record in flow.transport.reader.read(["runs"]) if record.key == b"refused"]
     assert back.value == b"{}"
+
+
+@pytest.mark.parametrize("follow", ["true", "false"])
+@pytest.mark.parametrize("path", ["lake/**.jsonl", "s3://", "github://a/b", "http://[::1"])
+def test_a_source_path_that_is_none_is_wrong_use(lake: Path, path: str, follow: str) -> None:
+    text = SPEC.replace("lake/*.jsonl'", f"{path}', follow: {follow}")
+    (lake / "run.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(RunSpecError, match=r"sources\[0\]: .*" + re.escape(path.partition("//")[2] or path)):
+        invoke("run", "run.yaml", "--local")
 
 
 def test_a_letter_that_cannot_be_read_or_is_forged_stops_no_other_and_is_told_of(flow: LocalFlow) -> None:
