@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -27,7 +28,8 @@ def read_yaml(text: str) -> Any:
         When it is no YAML, a mapping states a key twice, a value cannot be (a date of no calendar, a number of
         thousands of digits), or it has more than MAX_NODES values with aliases and merges written out.
     """
-    return _with_loader(text, lambda loader, node: loader.construct_document(node))
+    with _composed(text) as (loader, node):
+        return None if node is None else loader.construct_document(node)
 
 
 def check_yaml(text: str) -> None:
@@ -37,18 +39,18 @@ def check_yaml(text: str) -> None:
     ------
     PlainYamlError
     """
-    _with_loader(text, lambda loader, node: None)
+    with _composed(text):
+        pass
 
 
-def _with_loader(text: str, build: Callable[[_Loader, yaml.Node], Any]) -> Any:
+@contextmanager
+def _composed(text: str) -> Iterator[tuple[_Loader, yaml.Node | None]]:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
-        if node is None:
-            return None
-        if loader.written_out(node) > MAX_NODES:
+        if node is not None and loader.written_out(node) > MAX_NODES:
             raise PlainYamlError(f"with its aliases written out it has more than {MAX_NODES} values")
-        return build(loader, node)
+        yield loader, node
     except (yaml.YAMLError, RecursionError) as error:
         raise PlainYamlError(f"is not YAML: {error}") from error
 
@@ -63,11 +65,11 @@ class _Loader(yaml.SafeLoader):
         self._composed += 1
         if self._composed > MAX_NODES:
             raise PlainYamlError(f"it has more than {MAX_NODES} values")
-        return super().compose_node(parent, index)  # type: ignore[no-any-return, no-untyped-call]
+        return super().compose_node(parent, index)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            value = super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            value = super().construct_object(node, deep)
         except PlainYamlError:
             raise
         except (ValueError, OverflowError, LookupError, AttributeError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""What `${...}` in a RunSpec stands for, counted before it is written out: references to references grow without bound."""
+"""What `${...}` in a RunSpec stands for, counted before it is written out: references to references double."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from limoflow.references import check_references
 from limoflow.spec_secrets import secrets_in
 from schemas.run import RunSpec, Score
 
+_PYTHONS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 RECIPES = Path(__file__).with_name("recipes")
 
 
@@ -84,7 +85,7 @@ def _fitting(said: str) -> Iterator[None]:
 
     try:
         yield
-    except (OmegaConfBaseException, YAMLError, RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (OmegaConfBaseException, YAMLError, *_PYTHONS) as error:
         raise RunSpecError(f"{said}: {error}") from error
 
 

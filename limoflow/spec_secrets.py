@@ -10,7 +10,8 @@ from limoflow.redaction import holds_credentials, is_secret_name, known_secrets
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _NAME = re.compile(
-    r"(^|[_.\-])(pwd|passcode|auth|bearer|dsn|(secret|encryption|signing|shared)[_\-]?key|connection[_\-]?string)$", re.I
+    r"(^|[_.\-])(pwd|passcode|auth|bearer|dsn|(secret|encryption|signing|shared)[_\-]?key|connection[_\-]?string)$",
+    re.I,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # A header, a part of a connection string, a query, and what keys of the large services look like.
@@ -52,11 +53,20 @@ def _below(value: Any, place: tuple[str, ...], known: Sequence[str], *, named: b
     elif isinstance(value, str):
         if place and place[-1] == "api_key_env" and not _VARIABLE.fullmatch(value):
             yield ".".join(place), "is no name of an environment variable; set the key there, and name it here"
-        elif named or holds_credentials(value) or _TEXT.search(value) or any(secret in value for secret in known):
+        elif named or _looks_secret(value, known):
             yield ".".join(place), _HELD
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        if (named and abs(value) >= _SMALLEST_NUMBER) or str(value) in known:
-            yield ".".join(place), _HELD
+    elif _is_secret_number(value, known, named=named):
+        yield ".".join(place), _HELD
+
+
+def _looks_secret(text: str, known: Sequence[str]) -> bool:
+    return holds_credentials(text) or _TEXT.search(text) is not None or any(secret in text for secret in known)
+
+
+def _is_secret_number(value: Any, known: Sequence[str], *, named: bool) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return (named and abs(value) >= _SMALLEST_NUMBER) or str(value) in known
 
 
 def _is_named(name: str) -> bool:

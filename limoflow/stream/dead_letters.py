@@ -85,8 +85,8 @@ def replay(record: Record) -> Emit:
     Raises
     ------
     PoisonError
-        When the record is no dead letter, or says that it came from a topic that its stage dead-letters nothing of: a service
-        that may write nothing but its dead letters would else reach any topic through whoever replays them.
+        When the record is no dead letter, or says that it came from a topic that its stage dead-letters nothing of: a
+        service that may write nothing but its dead letters would else reach any topic through whoever replays them.
     """
     topic = read_dead_letter(record).topic
     allowed = [name for name, described in topics().items() if described.is_replayed_from(record.topic)]

@@ -46,7 +46,10 @@ def _problems(source: Source) -> list[str]:
         return problems if source.follow else [*problems, str(error)]
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         # What the libraries of the stores make of an address that they cannot take apart.
-        return [*problems, f"path: {redacted(source.path)!r} is no path, glob or address of files: {redacted(str(error))}"]
+        return [
+            *problems,
+            f"path: {redacted(source.path)!r} is no path, glob or address of files: {redacted(str(error))}",
+        ]
     for unit in units:
         try:
             next(iter(kind.rows(unit, source, 0, 0)), None)

@@ -89,7 +89,9 @@ def pool() -> list[Candidate]:
     candidates = []
     for number in range(12):
         random = np.random.default_rng(number)
-        words = " ".join(random.permutation(["red", "blue", "seven", "apples", "each", "day", "costs", "then"]).tolist())
+        words = " ".join(
+            random.permutation(["red", "blue", "seven", "apples", "each", "day", "costs", "then"]).tolist()
+        )
         candidates.append(
             Candidate(
                 id=f"{number:04d}", content="c", domain="ab"[number % 2], difficulty=("easy", "hard")[number % 3 % 2],

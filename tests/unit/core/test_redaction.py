@@ -122,7 +122,9 @@ def test_what_is_named_like_a_secret_or_looks_like_one_is_refused(settings: dict
 def test_what_only_sounds_like_a_secret_is_not_refused():
     plain = spec(
         select={"quotas": {"domain": {"token": 0.5, "Basic arithmetic": 0.5, "auth": 0.1}}},
-        verify={"checks": {"mine": {"max_tokens": 40000, "rubric": "Basic geometry", "secret": False, "password": None}}},
+        verify={
+            "checks": {"mine": {"max_tokens": 40000, "rubric": "Basic geometry", "secret": False, "password": None}}
+        },
         generate={"chat": {**CHAT, "tokens_per_minute": 50_000}},
     )
     assert check_spec(plain, "run.yaml").generate.chat is not None
@@ -134,7 +136,9 @@ def test_a_known_secret_never_enters_a_run(way: str, tmp_path: Path, monkeypatch
     monkeypatch.setenv("OPENAI_API_KEY", secret)
     text = "'${oc.env:OPENAI_API_KEY}'" if way == "interpolated" else secret
     path = tmp_path / "run.yaml"
-    path.write_text(f"name: a\nsources: [{{path: x}}]\nverify: {{checks: {{mine: {{hint: {text}}}}}}}\n", encoding="utf-8")
+    path.write_text(
+        f"name: a\nsources: [{{path: x}}]\nverify: {{checks: {{mine: {{hint: {text}}}}}}}\n", encoding="utf-8"
+    )
     with pytest.raises(RunSpecError, match=r"verify\.checks\.mine\.hint: holds a secret") as refused:
         load_spec(path)
     assert secret not in str(refused.value)
@@ -142,8 +146,8 @@ def test_a_known_secret_never_enters_a_run(way: str, tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize(
     "name",
-    ["LIMOFLOW_KAFKA_SASL_PASSWORD", "AWS_SECRET_ACCESS_KEY", "GOOGLE_KEY", "AZURE_KEY", "KUBERNETES_TOKEN", "PGPASSWORD",
-     "HTTPS_PROXY", "HF_TOKEN", "PATH"],
+    ["LIMOFLOW_KAFKA_SASL_PASSWORD", "AWS_SECRET_ACCESS_KEY", "GOOGLE_KEY", "AZURE_KEY", "KUBERNETES_TOKEN",
+     "PGPASSWORD", "HTTPS_PROXY", "HF_TOKEN", "PATH"],
 )  # fmt: skip
 def test_a_run_names_no_variable_of_the_services_for_its_endpoint(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(name, SECRET)

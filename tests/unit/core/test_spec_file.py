@@ -160,7 +160,9 @@ def test_what_doubles_is_refused_before_it_is_written_out(tmp_path: Path, text: 
 
 def test_references_stand_for_values_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TARGET", "7")
-    text = "seed: 3\nselect: {target: '${oc.env:MY_TARGET}', reservoir: '${seed}', quotas: {domain: {'a${seed}': 1.0}}}\n"
+    text = (
+        "seed: 3\nselect: {target: '${oc.env:MY_TARGET}', reservoir: '${seed}', quotas: {domain: {'a${seed}': 1.0}}}\n"
+    )
     spec = load_spec(written(tmp_path, MINIMAL + text), ["select.curriculum.steps=${select.reservoir}"])
     assert (spec.select.target, spec.select.reservoir) == (7, 3)
     assert spec.select.curriculum is not None

@@ -60,7 +60,13 @@ def test_a_record_without_a_readable_key_is_named_by_its_place(key: bytes | None
 def test_a_record_that_dies_twice_tells_of_its_last_death() -> None:
     record = Record("samples.verified", 0, 1, b"k", b"x", (("trace", b"1"),))
     first = dead_letter(record, stage="scorer", version="1", error=ValueError("one"), attempts=1)
-    second = dead_letter(replace(received(first), topic="samples.verified"), stage="scorer", version="1", error=KeyError("two"), attempts=2)
+    second = dead_letter(
+        replace(received(first), topic="samples.verified"),
+        stage="scorer",
+        version="1",
+        error=KeyError("two"),
+        attempts=2,
+    )
     assert read_dead_letter(received(second)).error_class == "KeyError"
     assert replay(received(second)).headers == (("trace", b"1"),)
 
@@ -93,9 +99,7 @@ def test_mistyped_headers_are_refused() -> None:
     ],
 )
 def test_a_stage_reaches_no_topic_through_a_replay_that_it_dead_letters_nothing_of(topic: str, stage: str) -> None:
-    forged = dead_letter(
-        Record(topic, 0, 1, b"k", b"x"), stage="ingestor", version="1", error=ValueError(), attempts=1
-    )
+    forged = dead_letter(Record(topic, 0, 1, b"k", b"x"), stage="ingestor", version="1", error=ValueError(), attempts=1)
     with pytest.raises(PoisonError, match=rf"dlq\.{stage}\[0\]@0 says that it came from '{topic}'"):
         replay(replace(received(forged), topic=f"dlq.{stage}"))
 
