@@ -21,7 +21,7 @@ _TEXT = re.compile(
     r"|(?i:\b(proxy-)?authorization\s*[:=]\s*\S|\b(x-)?api-key\s*[:=]\s*\S{6,})"
     r"|(?i:(^|[;,\s])(account_?key|shared_?access_?(key|signature)|password|pwd|client_?secret|secret_?key)\s*=\s*[^\s;]{4,})"
     r"|(?i:[?&](key|auth|code|pwd|passw(or)?d|[\w.\-]*(secret|token|access_?key|subscription-key))=[^&\s]{4,})"
-    r"|\b(AKIA[0-9A-Z]{16}|AIza[\w\-]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_\-]*[A-Za-z0-9]{20,}"
+    r"|\b(AKIA[0-9A-Z]{16}|AIza[\w\-]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_\-]{0,40}[A-Za-z0-9]{20,}"
     r"|xox[abprs]-[\w\-]{10,})\b"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"
 )
