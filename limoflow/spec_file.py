@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from limoflow.errors import RunSpecError
-from limoflow.redaction import holds_credentials, is_secret_name, redacted
+from limoflow.plain_yaml import PlainYamlError, check_yaml, read_yaml
+from limoflow.redaction import redacted
+from limoflow.references import check_references
+from limoflow.spec_secrets import secrets_in
 from schemas.run import RunSpec, Score
 
-MAX_NODES = 10_000
-"""Values in a RunSpec file, its aliases written out."""
-
-_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_PYTHONS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 RECIPES = Path(__file__).with_name("recipes")
 
 
@@ -32,21 +32,18 @@ def load_spec(path: Path, overrides: Sequence[str] = (), *, profile: Path | None
         When a file cannot be read, a key is unknown (the nearest known key is named), or a value does not hold.
     """
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
 
     for setting in overrides:
         if "=" not in setting:
             raise RunSpecError(f"{setting!r} is no setting; write key=value, such as select.target=500")
-    try:
-        layers = [OmegaConf.create(_read(layer)) for layer in (profile, path) if layer is not None]
-        settings = [OmegaConf.from_dotlist([setting]) for setting in overrides]
+    with _fitting(f"{path}: the layers of the RunSpec do not fit together"):
+        layers = [_layer(layer) for layer in (profile, path) if layer is not None]
+        settings = [_setting(setting) for setting in overrides]
         merged = OmegaConf.merge(*layers, *settings)
+        check_references(OmegaConf.to_container(merged, resolve=False), str(path))
         recipe = OmegaConf.select(merged, "recipe") if OmegaConf.is_dict(merged) else None
-        below = [] if recipe is None else [OmegaConf.create(_read(recipe_file(str(recipe), path.parent)))]
-        plain = OmegaConf.to_container(_layered([*below, *layers], overrides), resolve=True)
-    except (OmegaConfBaseException, YAMLError, RecursionError) as error:
-        raise RunSpecError(f"{path}: the layers of the RunSpec do not fit together: {error}") from error
+        below = [] if recipe is None else [_layer(recipe_file(str(recipe), path.parent))]
+        plain = _resolved(_layered([*below, *layers], overrides), str(path))
     if not isinstance(plain, dict):
         raise RunSpecError(f"{path}: a RunSpec is a mapping of keys, not a {type(plain).__name__}")
     return check_spec({str(key): value for key, value in plain.items()}, str(path))
@@ -68,20 +65,43 @@ def changed_spec(spec: RunSpec, overrides: Sequence[str], allowed: Sequence[str]
         When a key may not be set or is unknown, or a value does not hold.
     """
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
 
     for setting in overrides:
         key, found, _ = setting.partition("=")
         if not found or not any(key == name or (name.endswith(".") and key.startswith(name)) for name in allowed):
             raise RunSpecError(f"{setting!r} cannot be set here; write key=value with a key of {', '.join(allowed)}")
-    try:
-        plain = OmegaConf.to_container(_layered([OmegaConf.create(spec.canonical())], overrides), resolve=True)
-    except (OmegaConfBaseException, YAMLError, RecursionError) as error:
-        raise RunSpecError(f"the settings do not fit the RunSpec: {error}") from error
+    with _fitting("the settings do not fit the RunSpec"):
+        plain = _resolved(_layered([OmegaConf.create(spec.canonical())], overrides), "the settings")
     if not isinstance(plain, dict):
         raise RunSpecError("the settings do not fit the RunSpec")
     return check_spec({str(key): value for key, value in plain.items()}, "the settings")
+
+
+@contextmanager
+def _fitting(said: str) -> Iterator[None]:
+    """Tell what the library makes of layers that do not fit: it has many errors, Python's own among them."""
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        yield
+    except (OmegaConfBaseException, YAMLError, *_PYTHONS) as error:
+        raise RunSpecError(f"{said}: {error}") from error
+
+
+def _setting(setting: str) -> Any:
+    from omegaconf import OmegaConf
+
+    check_yaml(setting.partition("=")[2])
+    return OmegaConf.from_dotlist([setting])
+
+
+def _resolved(layers: Any, origin: str) -> Any:
+    """Return plain values, with what `${...}` stands for, which is counted before."""
+    from omegaconf import OmegaConf
+
+    check_references(OmegaConf.to_container(layers, resolve=False), origin)
+    return OmegaConf.to_container(layers, resolve=True)
 
 
 def recipe_file(recipe: str, folder: Path) -> Path:
@@ -113,7 +133,7 @@ def _layered(layers: Sequence[Any], overrides: Sequence[str]) -> Any:
         merged = _over(merged, layer, whole=True)
     for setting in overrides:
         whole = setting.partition("=")[0] in ("score", "score.weights")
-        merged = _over(merged, OmegaConf.from_dotlist([setting]), whole=whole)
+        merged = _over(merged, _setting(setting), whole=whole)
     return merged
 
 
@@ -144,55 +164,34 @@ def check_spec(plain: dict[str, Any], origin: str) -> RunSpec:
         ]
         raise RunSpecError("\n".join(lines)) from error
     unknown = list(_unknown_keys(spec, ()))
-    unknown += [f"{place}: {what}" for place, what in _secrets_below(plain, ())]
+    unknown += [f"{place}: {what}" for place, what in secrets_in(plain)]
     if unknown:
         raise RunSpecError("\n".join(f"{origin}: {line}" for line in unknown))
     return spec
 
 
-def _secrets_below(value: Any, place: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield where a spec holds a secret: it is written to topics and manifests, and everybody may read it there."""
-    name = place[-1] if place else ""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            yield from _secrets_below(part, (*place, str(key)))
-    elif isinstance(value, list):
-        for index, part in enumerate(value):
-            yield from _secrets_below(part, (*place, str(index)))
-    elif isinstance(value, str):
-        if name == "api_key_env" and not _VARIABLE.fullmatch(value):
-            yield ".".join(place), "is no name of an environment variable; set the key there, and name it here"
-        elif is_secret_name(name) or holds_credentials(value):
-            yield ".".join(place), "holds a secret; set it in the environment of the services, and not in a run"
+def _layer(path: Path) -> Any:
+    from omegaconf import OmegaConf
+
+    plain = _read(path)
+    check_references(plain, str(path))
+    return OmegaConf.create(plain)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunSpecError(f"{path}: no such file; give the path of a RunSpec in YAML") from error
     except OSError as error:
         raise RunSpecError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise RunSpecError(f"{path}: is not YAML: {error}") from error
+    except PlainYamlError as error:
+        raise RunSpecError(f"{path}: {error}") from error
     if not isinstance(loaded, dict):
         raise RunSpecError(f"{path}: a RunSpec is a mapping of keys, not {_short(loaded)}")
-    if _nodes(loaded, {}) > MAX_NODES:
-        raise RunSpecError(f"{path}: with its aliases written out it has more than {MAX_NODES} values")
     return loaded
-
-
-def _nodes(value: Any, known: dict[int, float]) -> float:
-    """Count the values with aliases written out; an alias of what it stands in counts without end."""
-    parts = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-    if not isinstance(parts, list):
-        return 1
-    if id(value) not in known:
-        known[id(value)] = float("inf")
-        known[id(value)] = 1 + sum(_nodes(part, known) for part in parts)
-    return known[id(value)]
 
 
 def _unknown_keys(part: BaseModel, place: tuple[str, ...]) -> Iterator[str]:
@@ -219,5 +218,11 @@ def _unknown_below(value: Any, place: tuple[str, ...]) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    text = f"a mapping of {', '.join(map(str, value))}" if isinstance(value, dict) else redacted(repr(value))
+    if isinstance(value, dict):
+        text = redacted(f"a mapping of {', '.join(map(str, value))}")
+    else:
+        try:
+            text = redacted(repr(value))
+        except ValueError:
+            text = "a number of thousands of digits"
     return text if len(text) <= 80 else text[:77] + "..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from limoflow.errors import PoisonError
@@ -11,11 +12,15 @@ from schemas.sample import SCHEMA_VERSION, Sample
 from schemas.topics import topics
 
 _UPGRADE = "upgrade this service first, then `limoflow dlq replay` (docs/operate/upgrade.md)"
+# No int() of what somebody else wrote: thousands of digits are an error of their own, and Unicode has further digits.
+_VERSIONED = re.compile(r"(?P<name>.+)\.v(?P<major>[1-9][0-9]{0,3})", re.DOTALL)
 _MAJOR = SCHEMA_VERSION.partition(".")[0]
 
 
 def check_version(record: Record) -> None:
-    """Refuse an event whose `ce_type` names a version that topics.yaml does not; an event without a type passes.
+    """Refuse an event whose `ce_type` names no version, or one that topics.yaml does not.
+
+    A version is `v` and a number from 1 to 9999. An event without a type passes.
 
     Raises
     ------
@@ -50,8 +55,9 @@ def schema_fault(version: str) -> str | None:
 @lru_cache(maxsize=256)
 def _fault(topic: str, kind: str) -> str | None:
     described = topics().get(topic)
-    name, _, major = kind.removeprefix(TYPE_PREFIX).rpartition(".v")
-    if described is None or not major.isdecimal() or int(major) in described.versions:
+    stated = _VERSIONED.fullmatch(kind.removeprefix(TYPE_PREFIX))
+    if described is None or (stated is not None and int(stated["major"]) in described.versions):
         return None
+    name = "NAME" if stated is None else stated["name"]
     known = ", ".join(f"{name}.v{version}" for version in described.versions)
     return f"is of type {kind[:80]!r}; this code reads {known}; {_UPGRADE}"

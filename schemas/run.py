@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from schemas.base import Contract, canonical_json, digest
 
@@ -13,11 +15,57 @@ Share = Annotated[float, Field(ge=0.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
+LARGEST_INTEGER = 2**63 - 1
+LARGEST_NUMBER = 1e12
+SMALLEST_NUMBER = 1e-12
+
+
+# Bounds against overflow and endless work are code and no part of the JSON Schema: there they would break version 1.
+def _at_most(bound: int) -> AfterValidator:
+    return AfterValidator(_within(lambda value: value <= bound, f"must be at most {bound}"))
+
+
+def _at_least(bound: float) -> AfterValidator:
+    return AfterValidator(_within(lambda value: value >= bound, f"must be at least {bound:g}"))
+
+
+def _within(holds: Callable[[float], bool], said: str) -> Callable[[float], float]:
+    def check(value: float) -> float:
+        if not holds(value):
+            raise ValueError(said)
+        return value
+
+    return check
+
 
 class SpecPart(Contract):
-    """A part of a spec: every number in it is finite, since NaN would pass every bound, and JSON has neither."""
+    """A part of a spec: every number in it is finite, since NaN would pass every bound, and JSON has neither.
+
+    No number is so large, or so near to 0, that arithmetic on it could overflow, be it of a field, of a plug-in's own
+    settings or of a field that this version does not know.
+    """
 
     model_config = ConfigDict(allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _numbers_that_can_be_reckoned_with(self) -> Self:
+        for place, number in _numbers_below({**self.__dict__, **(self.model_extra or {})}, ""):
+            if isinstance(number, int) and abs(number) > LARGEST_INTEGER:
+                raise ValueError(f"{place}: a whole number must be from -{LARGEST_INTEGER} to {LARGEST_INTEGER}")
+            if isinstance(number, float) and number and not SMALLEST_NUMBER <= abs(number) <= LARGEST_NUMBER:
+                raise ValueError(f"{place}: {number:g} must be 0, or from {SMALLEST_NUMBER:g} to {LARGEST_NUMBER:g}")
+        return self
+
+
+def _numbers_below(value: Any, place: str) -> Iterator[tuple[str, int | float]]:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _numbers_below(part, f"{place}.{name}" if place else str(name))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _numbers_below(part, f"{place}.{index}")
+    elif isinstance(value, int | float):
+        yield place, value
 
 
 class Source(SpecPart):
@@ -51,8 +99,35 @@ class Strategy(SpecPart):
     """A generation strategy and its settings; `per_sample` children are tried for each original."""
 
     kind: str
-    per_sample: Annotated[int, Field(ge=0)] = 1
+    per_sample: Annotated[int, Field(ge=0), _at_most(10_000)] = 1
     share: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+
+
+# What the process signs in with or depends on; LIMOFLOW_CHAT_... is there for endpoints.
+_OWN_VARIABLE = re.compile(
+    r"LIMOFLOW_(?!CHAT_)|PYTHON"
+    r"|(AWS|GOOGLE(?!_API_KEY$)|GCP|GCS|CLOUDSDK|AZURE(?!_OPENAI_API_KEY$)|KUBERNETES|KAFKA|CONFLUENT|OTEL|S3|FSSPEC|HF|HUGGINGFACE|HUGGING_FACE|TRITON|LD"
+    r"|SSL|SSH|GPG|PG|MYSQL|REDIS|DATABASE|DOCKER|GITHUB|GITLAB|CI|VAULT|NPM|PIP|UV)(_|$)"
+    r"|(PATH|HOME|USER|HOSTNAME|PWD|SHELL)$|.*(PASSW(OR)?D|PASSPHRASE|_PASS|CREDENTIALS?|PROXY|_proxy|DSN|SESSION_TOKEN"
+    r"|CONNECTION_STRING|(PRIVATE|ACCESS|ACCOUNT|SECRET)_KEY(_ID)?)$"
+)
+
+
+def own_variable_fault(name: str) -> str | None:
+    """Return why a run may not have the value of an environment variable sent to its endpoint; None where it may."""
+    if _OWN_VARIABLE.match(name) is None:
+        return None
+    return (
+        f"api_key_env: {name[:80]!r} may be a secret of the services themselves, which no run may have sent to its "
+        "endpoint; put the endpoint's key into a variable of its own, such as LIMOFLOW_CHAT_API_KEY"
+    )
+
+
+def _no_own_variable(name: str) -> str:
+    fault = own_variable_fault(name)
+    if fault is not None:
+        raise ValueError(fault)
+    return name
 
 
 class Chat(SpecPart):
@@ -60,13 +135,13 @@ class Chat(SpecPart):
 
     base_url: str
     model: str
-    api_key_env: str = "LIMOFLOW_CHAT_API_KEY"
+    api_key_env: Annotated[str, AfterValidator(_no_own_variable)] = "LIMOFLOW_CHAT_API_KEY"
     temperature: Annotated[float, Field(ge=0.0)] = 0.7
-    max_tokens: PositiveInt = 1024
-    timeout_seconds: Annotated[float, Field(gt=0.0)] = 60.0
+    max_tokens: Annotated[PositiveInt, _at_most(10_000_000)] = 1024
+    timeout_seconds: Annotated[float, Field(gt=0.0), _at_most(86_400)] = 60.0
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None
-    concurrency: PositiveInt = 16
+    concurrency: Annotated[PositiveInt, _at_most(10_000)] = 16
 
 
 class Generate(SpecPart):
@@ -90,7 +165,7 @@ class Neighbours(SpecPart):
 
     least_cosine: Annotated[float, Field(gt=0.0, le=1.0)] = 0.85
     judge: bool = False
-    most: PositiveInt = 3
+    most: Annotated[PositiveInt, _at_most(1_000)] = 3
 
 
 class Decontaminate(SpecPart):
@@ -202,7 +277,7 @@ class PassRate(SpecPart):
         The band of successes that is neither too hard nor too easy; LIMO: 1 to 3.
     """
 
-    attempts: PositiveInt = 32
+    attempts: Annotated[PositiveInt, _at_most(10_000)] = 32
     least: Annotated[int, Field(ge=0)] = 1
     most: Annotated[int, Field(ge=0)] = 3
 
@@ -229,7 +304,7 @@ class Learning(SpecPart):
 
     rewards: str | None = None
     base: str = "embedded"
-    checkpoints: Annotated[int, Field(ge=2)] = 6
+    checkpoints: Annotated[int, Field(ge=2), _at_most(10_000)] = 6
 
 
 class Bounds(SpecPart):
@@ -307,14 +382,14 @@ class CountWindow(SpecPart):
 class TimeWindow(SpecPart):
     """A window of `seconds` by the ingestor's clock; the stamp is written down before the row is sent."""
 
-    seconds: Annotated[float, Field(gt=0.0)]
+    seconds: Annotated[float, Field(gt=0.0), _at_least(0.001)]
 
 
 class NearDuplicates(SpecPart):
     """MinHash near-duplicates: of those whose estimated Jaccard reaches the threshold only the best stays."""
 
     threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
-    shingle: PositiveInt = 5
+    shingle: Annotated[PositiveInt, _at_most(100)] = 5
 
 
 class Diversity(SpecPart):
@@ -392,7 +467,7 @@ class Curriculum(SpecPart):
 
     order: Literal["easy_first", "hard_first", "baby_steps"] = "easy_first"
     by: str = "complexity"
-    steps: PositiveInt = 5
+    steps: Annotated[PositiveInt, _at_most(10_000)] = 5
     start: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
     power: Annotated[float, Field(gt=0.0)] = 2.0
 
@@ -415,9 +490,9 @@ class Select(SpecPart):
         Samples whose match-fluency percentile is below this are refused as probable noise, 0 to 1.
     """
 
-    target: PositiveInt = 500
+    target: Annotated[PositiveInt, _at_most(1_000_000_000)] = 500
     window: Literal["all"] | CountWindow | TimeWindow = "all"
-    reservoir: PositiveInt = 20_000
+    reservoir: Annotated[PositiveInt, _at_most(1_000_000_000)] = 20_000
     quotas: dict[Literal["domain", "difficulty"], dict[str, Share]] = Field(default_factory=dict)
     near_duplicates: NearDuplicates | None = Field(default_factory=NearDuplicates)
     diversity: Diversity = Field(default_factory=Diversity)
@@ -444,14 +519,14 @@ class Train(SpecPart):
     """
 
     base: str = "embedded"
-    epochs: PositiveInt = 1
-    rank: PositiveInt = 8
+    epochs: Annotated[PositiveInt, _at_most(10_000)] = 1
+    rank: Annotated[PositiveInt, _at_most(65_536)] = 8
     alpha: Annotated[float, Field(gt=0.0)] = 16.0
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
-    batch_size: PositiveInt = 8
-    max_length: PositiveInt = 256
-    checkpoint_steps: PositiveInt = 20
-    rewards: Annotated[int, Field(ge=0)] = 0
+    batch_size: Annotated[PositiveInt, _at_most(1_000_000)] = 8
+    max_length: Annotated[PositiveInt, _at_most(10_000_000)] = 256
+    checkpoint_steps: Annotated[PositiveInt, _at_most(1_000_000_000)] = 20
+    rewards: Annotated[int, Field(ge=0), _at_most(10_000)] = 0
 
 
 class Evaluate(SpecPart):

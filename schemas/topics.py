@@ -34,7 +34,17 @@ def dead_letters_of(stage: str) -> str:
 
 
 class Topic(BaseModel):
-    """One topic. `retention` is hours, or `compact`; `partitions` is a number, or `work` for the stack's setting."""
+    """One topic.
+
+    Attributes
+    ----------
+    dead_lettered_by : tuple of str, optional
+        The stages whose dead letters may be replayed to it; the consumers where it is not said.
+    retention : int or "compact"
+        Hours.
+    partitions : int or "work"
+        `work` for the stack's setting.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,8 +54,14 @@ class Topic(BaseModel):
     versions: tuple[int, ...]
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
+    dead_lettered_by: tuple[str, ...] | None = None
     retention: int | Literal["compact"]
     partitions: int | Literal["work"]
+
+    def is_replayed_from(self, dead_letters: str) -> bool:
+        """Whether records on a topic of dead letters may go back to this one."""
+        stages = self.consumers if self.dead_lettered_by is None else self.dead_lettered_by
+        return dead_letters in map(dead_letters_of, stages)
 
 
 @cache

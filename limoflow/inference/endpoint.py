@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
+from limoflow.errors import PoisonError
 from limoflow.inference.chat_types import Chat, ChatObserver, ChatSettings
 from schemas.run import Chat as Endpoint
+from schemas.run import own_variable_fault
 
 
 def chat_client(endpoint: Endpoint, observer: ChatObserver | None = None, top_logprobs: int | None = None) -> Chat:
@@ -20,8 +22,17 @@ def chat_client(endpoint: Endpoint, observer: ChatObserver | None = None, top_lo
         Hears of every answer.
     top_logprobs : int, optional
         Ask for the log-probabilities of so many candidates for the first token.
+
+    Raises
+    ------
+    PoisonError
+        When the run names a variable that is the services' own.
     """
     from limoflow.inference.chat import ChatClient
+
+    fault = own_variable_fault(endpoint.api_key_env)
+    if fault is not None:
+        raise PoisonError(fault)
 
     key_is_set = bool(os.environ.get(endpoint.api_key_env))
     settings = ChatSettings(

@@ -7,7 +7,7 @@ from limoflow.redaction import redacted
 from limoflow.stream.types import Emit, Record
 from schemas.dead_letter import DeadLetter
 from schemas.headers import RUN, WINDOW, Headers, header_text
-from schemas.topics import dead_letters_of
+from schemas.topics import dead_letters_of, topics
 
 PREFIX = "dlq_"
 MAX_ERROR_BYTES = 2048
@@ -85,9 +85,17 @@ def replay(record: Record) -> Emit:
     Raises
     ------
     PoisonError
-        When the record is no dead letter.
+        When the record is no dead letter, or says that it came from a topic that its stage dead-letters nothing of: a
+        service that may write nothing but its dead letters would else reach any topic through whoever replays them.
     """
-    return Emit(read_dead_letter(record).topic, record.key, record.value, _original(record.headers))
+    topic = read_dead_letter(record).topic
+    allowed = [name for name, described in topics().items() if described.is_replayed_from(record.topic)]
+    if topic not in allowed:
+        raise PoisonError(
+            f"{_place(record)} says that it came from {topic[:80]!r}, and what lies there comes from "
+            f"{', '.join(allowed) or 'no topic'}: it is not replayed; look at it with `limoflow dlq show`"
+        )
+    return Emit(topic, record.key, record.value, _original(record.headers))
 
 
 def _original(headers: Headers) -> Headers:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limoflow.errors import UsageError
+from limoflow.plain_yaml import PlainYamlError, read_yaml
 from schemas.run import Chat, Name, PositiveInt, RunSpec
 
 
@@ -87,14 +87,16 @@ def read_tenants(path: Path | None) -> Tenants:
     if path is None:
         return Tenants()
     try:
-        plain: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        plain: Any = read_yaml(path.read_text(encoding="utf-8"))
         return Tenants.model_validate({} if plain is None else plain)
     except OSError as error:
         raise UsageError(
             f"LIMOFLOW_TENANTS: {path} cannot be read: {error.strerror}; see docs/operate/tenants.md"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise UsageError(f"LIMOFLOW_TENANTS: {path} is not YAML: {error}") from error
+    except PlainYamlError as error:
+        raise UsageError(f"LIMOFLOW_TENANTS: {path}: {error}") from error
     except ValidationError as error:
         told = "; ".join(
             f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']} (value {str(one['input'])[:60]!r})"

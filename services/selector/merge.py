@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+import structlog
 from pydantic import ValidationError
 
 from limoflow.errors import InvariantBroken, PoisonError
+from limoflow.redaction import redacted
 from limoflow.runs import RunRegistry
 from limoflow.stream.dead_letters import dead_letter
 from limoflow.stream.types import Emit, Input, Offsets, Record, TopicPartition
@@ -35,6 +37,7 @@ from services.selector.stored import packed, unpacked
 
 NAME = "selector-merge"
 VERSION = "1"
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -161,11 +164,8 @@ class Merge:
             for key in keys:
                 del partition.stale[key]
             return [tombstone(PoolKey.decode(key)) for key in keys]
-        for closing in partition.closing.values():
-            part = next(closing, None)
-            if part is not None:
-                return self._told(part)
-        return self._announced(partition)
+        part = _next_part(partition)
+        return self._announced(partition) if part is None else self._told(part)
 
     def _announced(self, partition: _Partition) -> list[Emit]:
         known = [run_id for run_id in partition.unannounced if self._runs.get(run_id) is not None]
@@ -183,7 +183,7 @@ class Merge:
             partition.closing[place] = closing_records(
                 state, run, place[1], last=end.last, chunk=chunk, stopped=end.stopped
             )
-        parts = (next(closing, None) for it in self._partitions.values() for closing in it.closing.values())
+        parts = map(_next_part, self._partitions.values())
         return self._told(next((part for part in parts if part is not None), []))
 
     def _told(self, part: list[Emit]) -> list[Emit]:
@@ -261,6 +261,21 @@ class Merge:
             # As a record of samples.scored, so that a replay begins where the sample came from.
             scored = replace(record, topic=SCORED, key=key.sample_id.encode("utf-8", "surrogatepass"))
             yield dead_letter(scored, stage="selector", version=VERSION, error=error, attempts=1)
+
+
+def _next_part(partition: _Partition) -> list[Emit] | None:
+    """Return the next part of a closing window; None where nothing is left of any."""
+    for place, closing in partition.closing.items():
+        try:
+            part = next(closing, None)
+        except (ValueError, ArithmeticError) as error:
+            # A closing is a function of what is stored: it would fail again at every start, and take the windows
+            # of all other runs with it. This one has no release, which the age of the oldest window tells.
+            _log.error("a window cannot be closed", run_id=place[0], window=place[1], error=redacted(str(error)))
+            continue
+        if part is not None:
+            return part
+    return None
 
 
 def _offered(state: PoolState[bytes], key: PoolKey, record: Record) -> Iterator[Emit]:

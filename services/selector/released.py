@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import orjson
+from pydantic import ValidationError
 
+from limoflow.errors import InvariantBroken, PoisonError
 from limoflow.stream.types import Record
+from limoflow.versions import check_version
+from schemas.release import Release
 from services.selector.keys import keyed_hash
 
 
@@ -20,17 +23,24 @@ class Released:
         return place in self._releases
 
     def observe(self, records: Sequence[Record]) -> list[tuple[str, int]]:
-        """Take note of records of the topic `releases`; return the windows that are new."""
+        """Take note of records of the topic `releases`; return the windows that are new.
+
+        Raises
+        ------
+        InvariantBroken
+            When one cannot be read, or is of a version that this code does not read: its window would be released
+            again.
+        """
         new = []
         for record in records:
             if record.value is None:
                 continue
-            release = orjson.loads(record.value)
-            place = (release["run_id"], release["window"])
+            release = _read(record, record.value)
+            place = (release.run_id, release.window)
             if place not in self._releases:
                 new.append(place)
-            chosen = frozenset(_short(row["id"]) for row in release["rows"])
-            self._releases[place] = (release["release_id"], chosen)
+            chosen = frozenset(_short(row.id) for row in release.rows)
+            self._releases[place] = (release.release_id, chosen)
         return new
 
     def chose(self, place: tuple[str, int], sample_id: str) -> bool:
@@ -40,6 +50,14 @@ class Released:
     def release_id(self, place: tuple[str, int]) -> str:
         """Return the id of a window's release."""
         return self._releases[place][0]
+
+
+def _read(record: Record, value: bytes) -> Release:
+    try:
+        check_version(record)
+        return Release.model_validate_json(value)
+    except (PoisonError, ValidationError) as error:
+        raise InvariantBroken(f"{record.topic}@{record.offset} is no release: {error}") from error
 
 
 def _short(sample_id: str) -> int:

@@ -34,15 +34,15 @@ class DeterminantalPointProcess(Parameters):
     Attributes
     ----------
     relevance : float
-        Weight of the scores against diversity, 0 to below 1.
+        Weight of the scores against diversity, 0 to 0.998; nearer to 1 the volumes overflow.
     bandwidth : float
-        Cosine distance over which similarity falls to 1/e, above 0.
+        Cosine distance over which similarity falls to 1/e, at least 0.001.
     """
 
     name: ClassVar[str] = "dpp"
 
-    relevance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
-    bandwidth: Annotated[float, Field(gt=0.0)] = 0.5
+    relevance: Annotated[float, Field(ge=0.0, le=0.998)] = 0.5
+    bandwidth: Annotated[float, Field(ge=0.001)] = 0.5
 
     def choose(self, pool: Pool) -> Choice:
         """Choose; a pool of more than 4,096 items is divided into cells. Cost O(items x target^2)."""

@@ -7,7 +7,7 @@ import math
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.selector.diversity import Vectors
 from services.selector.keys import keyed_hash
@@ -26,6 +26,7 @@ from services.selector.strategies.interface import (
 from services.selector.strategies.sieve import sieve
 
 _ROWS = 16
+_FINEST_SIEVE = 0.01
 
 
 class FacilityLocation(Parameters):
@@ -41,13 +42,19 @@ class FacilityLocation(Parameters):
         random (items / target) ln(1 / epsilon); `sieve` is one pass of Sieve-Streaming++ (Kazemi et al. 2019), in the
         order of hashed ids.
     epsilon : float
-        What the last two may lose, 0 to 1.
+        What the last two may lose, 0 to 1; of `sieve`, whose guesses are so many as it is small, at least 0.01.
     """
 
     name: ClassVar[str] = "facility_location"
 
     method: Literal["lazy", "stochastic", "sieve"] = "lazy"
     epsilon: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+
+    @model_validator(mode="after")
+    def _guesses_that_fit(self) -> FacilityLocation:
+        if self.method == "sieve" and self.epsilon < _FINEST_SIEVE:
+            raise ValueError(f"epsilon ({self.epsilon:g}) must be at least {_FINEST_SIEVE:g} with the method sieve")
+        return self
 
     def choose(self, pool: Pool) -> Choice:
         """Choose; a pool of more than 4,096 items is divided into cells."""

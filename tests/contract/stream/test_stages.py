@@ -6,8 +6,11 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from limoflow.stream.dead_letters import read_dead_letter, replay
 from schemas.headers import header_text
+from schemas.topics import topics
 from tests.contract.stream.harness import Harness, fresh
 
 
@@ -36,8 +39,10 @@ async def test_every_record_leaves_by_one_door_whatever_its_handler_does(harness
     assert all(len(letter.error) <= 2048 for letter in letters)
 
 
-async def test_a_dead_letter_goes_back_as_it_was(harness: Harness) -> None:
+async def test_a_dead_letter_goes_back_as_it_was(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     name, topic, output = harness.flow()
+    described = topics()["samples.raw"].model_copy(update={"consumers": (name,)})
+    monkeypatch.setattr("limoflow.stream.dead_letters.topics", lambda: {topic: described})
     headers = (("ce_runid", b"run-1"), ("ce_window", b"3"), ("trace", b"\xff\x00"))
     harness.send(topic, [b"poison:\xff\xfe:key"], headers)
     harness.start("Steered", name=name, topic=topic, output=output)

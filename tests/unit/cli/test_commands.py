@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from limoflow.cli import main
-from limoflow.errors import LimoflowError, UsageError
+from limoflow.errors import LimoflowError, RunSpecError, UsageError
 from limoflow.inference.fakes import FakeModels
 from limoflow.settings import Home
 from limoflow.spec_file import RECIPES
@@ -283,6 +284,38 @@ def test_a_refused_run_is_replayed_and_each_stage_has_its_own_letters(flow: Loca
     assert invoke("dlq", "replay", "refused") == "replayed 1\n"
     (back,) = [record for record in flow.transport.reader.read(["runs"]) if record.key == b"refused"]
     assert back.value == b"{}"
+
+
+@pytest.mark.parametrize("follow", ["true", "false"])
+@pytest.mark.parametrize("path", ["lake/**.jsonl", "s3://", "github://a/b", "http://[::1"])
+def test_a_source_path_that_is_none_is_wrong_use(lake: Path, path: str, follow: str) -> None:
+    text = SPEC.replace("lake/*.jsonl'", f"{path}', follow: {follow}")
+    (lake / "run.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(RunSpecError, match=r"sources\[0\]: .*" + re.escape(path.partition("//")[2] or path)):
+        invoke("run", "run.yaml", "--local")
+
+
+def test_a_letter_that_cannot_be_read_or_is_forged_stops_no_other_and_is_told_of(flow: LocalFlow) -> None:
+    def letter(topic: str, name: str) -> Emit:
+        record = Record(topic, 0, 7, name.encode(), b"{}")
+        return dead_letter(record, stage="scorer", version="1", error=UsageError("no"), attempts=1)
+
+    flow.transport.sender.send(
+        [Emit("dlq.scorer", b"broken", b"{}", ()), letter("runs", "forged"), letter("samples.verified", "good")]
+    )
+    told = "is no dead letter: it lacks the headers dlq_sampleid"
+    runs = list(flow.transport.reader.read(["runs"]))
+    listed = CliRunner().invoke(main.app, ["dlq", "list", "--stage", "scorer"])
+    assert (listed.exit_code, [line.split()[0] for line in listed.stdout.splitlines()]) == (0, ["forged", "good"])
+    assert told in listed.stderr
+    assert "passed over: dlq.scorer[" in listed.stderr
+    assert told in CliRunner().invoke(main.app, ["dlq", "show", "good"]).stderr
+    replayed = CliRunner().invoke(main.app, ["dlq", "replay", "--stage", "scorer"])
+    assert (replayed.exit_code, replayed.stdout) == (0, "replayed 1\n")
+    assert told in replayed.stderr
+    assert "came from 'runs'" in replayed.stderr
+    assert list(flow.transport.reader.read(["runs"])) == runs
+    assert [it for it in flow.transport.reader.read(["samples.verified"]) if it.key == b"good"]
 
 
 def test_closing_a_run_announces_it(flow: LocalFlow) -> None:

@@ -17,11 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_settings import BaseSettings
 
-from limoflow.errors import RunSpecError, UsageError
+from limoflow.errors import PoisonError, RunSpecError, UsageError
+from limoflow.inference.endpoint import chat_client
 from limoflow.redaction import MASK, holds_credentials, known_secrets, redacted
 from limoflow.settings import from_environment
-from limoflow.spec_file import check_spec
+from limoflow.spec_file import check_spec, load_spec
 from limoflow.stream.settings import BrokerSettings
+from schemas.run import Chat
 
 SECRET = "planted-secret-0123"
 
@@ -156,6 +158,72 @@ def test_a_run_that_holds_a_secret_is_refused_without_repeating_it(plain: dict[s
     with pytest.raises(RunSpecError, match=place.replace(".", r"\.")) as refused:
         check_spec(plain, "run.yaml")
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({"password": 12345678}, "password"),
+        ({"token": ["abcdef"]}, "token.0"),
+        ({"token": {"value": "abcdef"}}, "token.value"),
+        ({"secret_key": "abcdef"}, "secret_key"),
+        ({"secretKey": "abcdef"}, "secretKey"),
+        ({"auth": "Bearer abcdef"}, "auth"),
+        ({"headers": ["Authorization: Bearer abcdef"]}, "headers.0"),
+        ({"headers": {"X": "Basic dXNlcjpwYXNz"}}, "headers.X"),
+        ({"connection_string": "AccountKey=abcdef"}, "connection_string"),
+        ({"store": "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=abcdef=="}, "store"),
+        ({"address": "https://h/v1?key=AIzaabcdef"}, "address"),
+        ({"address": "https://h/v1?x=1&access_token=abcdef"}, "address"),
+        ({"named": "AKIAABCDEFGHIJKLMNOP"}, "named"),
+    ],
+)
+def test_what_is_named_like_a_secret_or_looks_like_one_is_refused(settings: dict[str, Any], place: str):
+    with pytest.raises(RunSpecError, match=rf"verify\.checks\.mine\.{place}: holds a secret") as refused:
+        check_spec(spec(verify={"checks": {"mine": settings}}), "run.yaml")
+    assert "abcdef" not in str(refused.value)
+
+
+def test_what_only_sounds_like_a_secret_is_not_refused():
+    plain = spec(
+        select={"quotas": {"domain": {"token": 0.5, "Basic arithmetic": 0.5, "auth": 0.1}}},
+        verify={
+            "checks": {"mine": {"max_tokens": 40000, "rubric": "Basic geometry", "secret": False, "password": None}}
+        },
+        generate={"chat": {**CHAT, "tokens_per_minute": 50_000}},
+    )
+    assert check_spec(plain, "run.yaml").generate.chat is not None
+
+
+@pytest.mark.parametrize("way", ["pasted", "interpolated", "number"])
+def test_a_known_secret_never_enters_a_run(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    secret = "98765432" if way == "number" else SECRET
+    monkeypatch.setenv("OPENAI_API_KEY", secret)
+    text = "'${oc.env:OPENAI_API_KEY}'" if way == "interpolated" else secret
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        f"name: a\nsources: [{{path: x}}]\nverify: {{checks: {{mine: {{hint: {text}}}}}}}\n", encoding="utf-8"
+    )
+    with pytest.raises(RunSpecError, match=r"verify\.checks\.mine\.hint: holds a secret") as refused:
+        load_spec(path)
+    assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["LIMOFLOW_KAFKA_SASL_PASSWORD", "AWS_SECRET_ACCESS_KEY", "GOOGLE_KEY", "AZURE_KEY", "KUBERNETES_TOKEN",
+     "PGPASSWORD", "HTTPS_PROXY", "HF_TOKEN", "PATH"],
+)  # fmt: skip
+def test_a_run_names_no_variable_of_the_services_for_its_endpoint(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(name, SECRET)
+    for part in ("generate", "verify", "score"):
+        with pytest.raises(RunSpecError, match=f"api_key_env: '{name}' may be a secret of the services") as refused:
+            check_spec(spec(**{part: {"chat": {**CHAT, "api_key_env": name}}}), "run.yaml")
+        assert SECRET not in str(refused.value)
+    with pytest.raises(PoisonError, match="may be a secret of the services"):
+        chat_client(Chat.model_construct(**CHAT, api_key_env=name))
+    for fine in ("LIMOFLOW_CHAT_API_KEY", "OPENAI_API_KEY", "GOOGLE_API_KEY", "AZURE_OPENAI_API_KEY", "MY_KEY"):
+        check_spec(spec(generate={"chat": {**CHAT, "api_key_env": fine}}), "run.yaml")
 
 
 def test_settings_that_do_not_hold_are_told_without_their_values(monkeypatch: pytest.MonkeyPatch):

@@ -125,3 +125,83 @@ def test_a_threshold_that_nothing_can_pass_is_refused(tmp_path: Path) -> None:
     for bounds in ("{least: 0.8, most: 0.2}", "{least: 0.5, below: 0.5}"):
         with pytest.raises(RunSpecError, match=r"score\.thresholds\.ifd: .*nothing is at least"):
             load_spec(written(tmp_path, MINIMAL), [f"score.thresholds.ifd={bounds}"])
+
+
+DOUBLED = {
+    "merges": "\n".join(
+        ["a0: &a0 {k0: 1}", *(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}], k{n}: 1}}" for n in range(1, 30))]
+    ),
+    "references": "\n".join(["x0: abc", *(f"x{n}: '${{x{n - 1}}}${{x{n - 1}}}'" for n in range(1, 30))]),
+    "references below": "\n".join(
+        ["x0: abc", *(f"x{n}: {{a: '${{x{n - 1}}}', b: ['${{.a}}', '${{x{n - 1}}}']}}" for n in range(1, 30))]
+    ),
+    "references through references": "\n".join(
+        ["x0: {t: abc}", *(f"y{n}: ${{x{n - 1}}}\nx{n}: {{t: '${{y{n}.t}}${{y{n}[t]}}'}}" for n in range(1, 30))]
+    ),
+    "a name for the recipe": "\n".join(
+        ["recipe: ${x29}", "x0: abc", *(f"x{n}: '${{x{n - 1}}}${{x{n - 1}}}'" for n in range(1, 30))]
+    ),
+    "itself": "x: {y: '${x}'}",
+    "its own text": "x: '${x}'",
+}
+
+
+@pytest.mark.parametrize("text", DOUBLED.values(), ids=DOUBLED)
+def test_what_doubles_is_refused_before_it_is_written_out(tmp_path: Path, text: str) -> None:
+    # Written out it would have 2^29 values: nobody would wait for it.
+    path = written(tmp_path, MINIMAL + text)
+    with pytest.raises(RunSpecError, match=r"run\.yaml: .*written out"):
+        load_spec(path)
+    lines = [line.replace(": ", "=", 1) for line in text.splitlines() if "*a" not in line and "&a" not in line]
+    if lines:
+        with pytest.raises(RunSpecError):
+            load_spec(written(tmp_path, MINIMAL), lines)
+
+
+def test_references_stand_for_values_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TARGET", "7")
+    text = (
+        "seed: 3\nselect: {target: '${oc.env:MY_TARGET}', reservoir: '${seed}', quotas: {domain: {'a${seed}': 1.0}}}\n"
+    )
+    spec = load_spec(written(tmp_path, MINIMAL + text), ["select.curriculum.steps=${select.reservoir}"])
+    assert (spec.select.target, spec.select.reservoir) == (7, 3)
+    assert spec.select.curriculum is not None
+    assert spec.select.curriculum.steps == 3
+    for computed in ("${oc.decode:${seed}}", "${select.${seed}}", "${oc.create:{a: 1}}"):
+        with pytest.raises(RunSpecError, match="is no reference that a RunSpec may hold"):
+            load_spec(written(tmp_path, MINIMAL + f"recipe: '{computed}'\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seed: 1\nseed: 2\n", "line 4: the key 'seed' is stated again, first in line 3"),
+        ("select:\n  target: 1\n  'target': 2\n", "line 5: the key 'target' is stated again, first in line 4"),
+        ("select: {quotas: {domain: {1: 0.5, 0x1: 0.5}}}\n", "line 3: the key '1' is stated again"),
+        ("seed: 2023-13-45\n", "line 3: a value cannot be read: month"),
+        (f"seed: {'1' * 5_000}\n", "line 3: a value cannot be read"),
+        (f"seed: 0x{'f' * 5_000}\n", "line 3: a number has more than 256 bits"),
+        ("seed: !!timestamp x\n", "line 3: a value cannot be read"),
+        ("seed: 2023-01-01\n", "not a supported primitive type"),
+    ],
+)
+def test_what_yaml_cannot_say_is_told_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(RunSpecError) as caught:
+        load_spec(written(tmp_path, MINIMAL + text))
+    assert "run.yaml: " in str(caught.value)
+    assert expected in str(caught.value)
+
+
+def test_a_key_that_a_merge_brings_may_be_stated_again(tmp_path: Path) -> None:
+    text = "select: {quotas: {domain: &d {a: 1.0, b: 1.0}, difficulty: {<<: *d, a: 0.5}}}\n"
+    assert load_spec(written(tmp_path, MINIMAL + text)).select.quotas["difficulty"] == {"a": 0.5, "b": 1.0}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["sources.0.path=x", f"seed={'1' * 5_000}", f"seed=0x{'f' * 5_000}", f"select.target=0x{'f' * 5_000}",
+     "select={target: 1, target: 2}", "[=5", "name=${", "seed=!!timestamp x", "=5", "a..b=5"],
+)  # fmt: skip
+def test_a_setting_that_does_not_fit_is_refused(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(RunSpecError):
+        load_spec(written(tmp_path, MINIMAL), [setting])

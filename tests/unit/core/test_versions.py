@@ -25,6 +25,7 @@ from services.exporter.task import read_release as exporters
 from services.ingestor.rows import RowError, RowMapper
 from services.selector.merge import read_end
 from services.selector.pools import PartitionPools
+from services.selector.released import Released
 from services.selector.settings import SelectorSettings
 from services.trainer.task import read_release as trainers
 
@@ -112,3 +113,28 @@ def test_services_pass_over_a_run_of_the_future_and_keep_what_they_knew() -> Non
     transport.send([Emit(RUNS, one.key, one.value, one.headers) for one in (known, later)])
     transport.send([Emit(RUNS, b"broken", b"{}")])
     assert list(runs_of(transport)) == ["gsm8k-small-1"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["run.v2.0", "run.v-1", "run.v2-beta", "run.V2", "run.v 2", "run.v01", "run.v²", "run.v٢", "run.v1 ", "run",
+             "run.v", ".v1", "run.v10000", "run.v" + "1" * 5_000, "run.v1\n", ""],
+)  # fmt: skip
+def test_only_v_and_a_number_is_a_version_and_nothing_else_ends_who_reads_the_topic(kind: str) -> None:
+    headers = (("ce_type", f"io.limoflow.{kind}".encode()),)
+    run = (EXAMPLES / "run.v1.json").read_bytes()
+    with pytest.raises(PoisonError, match=r"runs\[0\]@7 is of type"):
+        check_version(Record(RUNS, 0, 7, b"k", run, headers))
+    registry = RunRegistry()
+    registry.observe([Record(RUNS, 0, 7, b"k", run, headers)])
+    assert registry.all() == []
+    registry.observe([Record(RUNS, 0, 8, b"k", run, event_headers("run.v1", "id", "cli"))])
+    assert len(registry.all()) == 1
+
+
+@pytest.mark.parametrize("broken", [record("release"), Record(RELEASES, 0, 7, b"k", b'{"rows": []}')])
+def test_a_release_that_cannot_be_read_ends_the_selector_by_name_since_its_window_would_be_released_again(
+    broken: Record,
+) -> None:
+    with pytest.raises(InvariantBroken, match="releases@7 is no release"):
+        Released().observe([broken])
+    assert Released().observe([record("release", version=1)])

@@ -365,3 +365,23 @@ def test_an_event_of_the_future_of_a_run_that_is_under_way_leaves_it_as_it_was(t
     house.work()
     assert house.states() == {"r": "admitted"}
     assert len(house.rows("r")) == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("max_running: 1\nmax_running: 2\n", "line 2: the key 'max_running' is stated again, first in line 1"),
+        ("tenants:\n  a: {max_target: 1}\n  a: {max_target: 9}\n", "line 3: the key 'a' is stated again"),
+        (f"max_running: {'1' * 5_000}\n", "line 1: a value cannot be read"),
+        ("max_running: 2023-13-45\n", "line 1: a value cannot be read"),
+        ("tenants: {", "is not YAML"),
+    ],
+)
+def test_a_file_of_tenants_that_says_something_twice_or_what_cannot_be_is_refused(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    path = tmp_path / "tenants.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="LIMOFLOW_TENANTS") as caught:
+        read_tenants(path)
+    assert expected in str(caught.value)

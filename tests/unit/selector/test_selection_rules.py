@@ -209,7 +209,7 @@ def test_what_cannot_be_chosen_by_is_said_before_anything_runs(tmp_path: Path) -
     ]  # fmt: skip
     assert "has no version 'gone'" in said[1]
     blind = spec_of(diversity={"strategy": "dpp", "parameters": {"bandwidth": 0}})
-    assert "bandwidth: Input should be greater than 0" in check_selection(blind, tmp_path)[0]
+    assert "bandwidth: Input should be greater than or equal to 0.001" in check_selection(blind, tmp_path)[0]
     plain = spec_of(diversity={"parameters": {"relevance": 0.1}})
     assert "'greedy' has none" in check_selection(plain, tmp_path)[0]
     weightless = RunSpec.model_validate(

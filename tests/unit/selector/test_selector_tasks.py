@@ -6,11 +6,13 @@ import json
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from limoflow.errors import PoisonError
 from limoflow.layer import sample_emit
 from limoflow.stream.dead_letters import dead_letter, read_dead_letter
 from limoflow.stream.types import Emit, Record, TopicPartition
+from schemas.release import Release
 from schemas.run import Run
 from schemas.sample import Sample
 from schemas.topics import POOL, REJECTED, RELEASES, RUNS, SCORED, WINDOWS
@@ -182,6 +184,30 @@ def test_a_window_closes_only_when_every_stage_has_passed_it() -> None:
         assert not _closed(task)
         positions.behind = None
         assert _closed(task)
+
+
+def test_a_window_that_cannot_be_closed_holds_up_no_other_run_and_is_told_of() -> None:
+    def of_run(run_id: str, **select: object) -> Run:
+        spec = {"name": "x", "sources": [{"path": "x"}], "select": select}
+        return Run.model_validate({"run_id": run_id, "spec": spec})
+
+    runs = [of_run("bad", diversity={"strategy": "nothing"}), *(of_run(f"good-{number}") for number in range(8))]
+    task = merging(Positions())
+    task.observe([Record(RUNS, 0, number, run.run_id.encode(), run.to_bytes()) for number, run in enumerate(runs)])
+    for run in runs:
+        end = WindowEnd(run_id=run.run_id, window=0, rows=1, end_offsets={"0": 5}, last=True)
+        task.observe([Record(WINDOWS, 0, 0, f"{run.run_id}|0".encode(), end.to_bytes(), timestamp_ms=7_000)])
+    with capture_logs() as logs:
+        emits = [emit for _ in range(40) for emit in task.tick()]
+    released = {Release.model_validate_json(emit.value or b"").run_id for emit in emits if emit.topic == RELEASES}
+    assert released == {run.run_id for run in runs[1:]}
+    (told,) = [it for it in logs if it["log_level"] == "error"]
+    assert (told["run_id"], told["window"]) == ("bad", 0)
+    assert "select.diversity.strategy: 'nothing' is unknown" in told["error"]
+    for emit in emits:
+        if emit.topic == RELEASES:
+            task.observe([as_record(emit)])
+    assert task.oldest_end() == 7.0
 
 
 def test_a_window_that_has_not_ended_is_not_closed_and_nobody_is_asked() -> None:

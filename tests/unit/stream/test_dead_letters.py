@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,10 +31,10 @@ def test_any_record_survives_the_round_trip(
     key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes], ...], error: str, attempts: int
 ) -> None:
     original = Record("samples.raw", 3, 99, key, value, headers)
-    emit = dead_letter(original, stage="verifier", version="2", error=ValueError(error), attempts=attempts)
+    emit = dead_letter(original, stage="generator", version="2", error=ValueError(error), attempts=attempts)
     letter = read_dead_letter(received(emit))
     assert (letter.topic, letter.partition, letter.offset, letter.attempts) == ("samples.raw", 3, 99, attempts)
-    assert (letter.stage, letter.stage_version, letter.error_class) == ("verifier", "2", "ValueError")
+    assert (letter.stage, letter.stage_version, letter.error_class) == ("generator", "2", "ValueError")
     assert len(dict(emit.headers)["dlq_error"]) <= MAX_ERROR_BYTES
     assert replay(received(emit)) == Emit("samples.raw", key, value, headers)
 
@@ -56,9 +58,15 @@ def test_a_record_without_a_readable_key_is_named_by_its_place(key: bytes | None
 
 
 def test_a_record_that_dies_twice_tells_of_its_last_death() -> None:
-    record = Record("t", 0, 1, b"k", b"x", (("trace", b"1"),))
-    first = dead_letter(record, stage="s", version="1", error=ValueError("one"), attempts=1)
-    second = dead_letter(received(first), stage="s", version="1", error=KeyError("two"), attempts=2)
+    record = Record("samples.verified", 0, 1, b"k", b"x", (("trace", b"1"),))
+    first = dead_letter(record, stage="scorer", version="1", error=ValueError("one"), attempts=1)
+    second = dead_letter(
+        replace(received(first), topic="samples.verified"),
+        stage="scorer",
+        version="1",
+        error=KeyError("two"),
+        attempts=2,
+    )
     assert read_dead_letter(received(second)).error_class == "KeyError"
     assert replay(received(second)).headers == (("trace", b"1"),)
 
@@ -75,3 +83,31 @@ def test_mistyped_headers_are_refused() -> None:
     broken = tuple((name, b"many" if name == "dlq_attempts" else value) for name, value in emit.headers)
     with pytest.raises(PoisonError, match="broken headers"):
         read_dead_letter(Record("dlq.s", 0, 0, b"k", b"x", broken))
+
+
+@pytest.mark.parametrize(
+    ("topic", "stage"),
+    [
+        ("runs", "scorer"),
+        ("releases", "scorer"),
+        ("releases", "ingestor"),
+        ("admissions", "ingestor"),
+        ("windows", "selector"),
+        ("dlq.scorer", "scorer"),
+        ("dlq.ingestor", "selector"),
+        ("no.topic", "scorer"),
+    ],
+)
+def test_a_stage_reaches_no_topic_through_a_replay_that_it_dead_letters_nothing_of(topic: str, stage: str) -> None:
+    forged = dead_letter(Record(topic, 0, 1, b"k", b"x"), stage="ingestor", version="1", error=ValueError(), attempts=1)
+    with pytest.raises(PoisonError, match=rf"dlq\.{stage}\[0\]@0 says that it came from '{topic}'"):
+        replay(replace(received(forged), topic=f"dlq.{stage}"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "stage"),
+    [("runs", "ingestor"), ("samples.raw", "generator"), ("samples.scored", "selector"), ("releases", "exporter")],
+)
+def test_what_a_stage_dead_letters_goes_back(topic: str, stage: str) -> None:
+    emit = dead_letter(Record(topic, 0, 1, b"k", b"x"), stage=stage, version="1", error=ValueError(), attempts=1)
+    assert replay(received(emit)) == Emit(topic, b"k", b"x", ())
