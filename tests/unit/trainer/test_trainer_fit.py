@@ -100,7 +100,7 @@ def test_two_processes_do_not_work_on_one_job(base, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_refused_with_release_and_step(base, tmp_path):
-    train = TRAIN.model_copy(update={"learning_rate": 1e30})
+    train = TRAIN.model_copy(update={"learning_rate": 1e12})
     job = a_job(base, tmp_path, train)
     with pytest.raises(TrainingError, match=rf"{job.release_id}: the loss of step \d+ of 12 is .*learning_rate"):
         fit(job, nothing)
