@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import ValidationError
+import orjson
 
 from limoflow.errors import InvariantBroken, PoisonError
 from limoflow.stream.types import Record
 from limoflow.versions import check_version
-from schemas.release import Release
 from services.selector.keys import keyed_hash
 
 
@@ -35,12 +34,10 @@ class Released:
         for record in records:
             if record.value is None:
                 continue
-            release = _read(record, record.value)
-            place = (release.run_id, release.window)
+            place, release_id, ids = _read(record, record.value)
             if place not in self._releases:
                 new.append(place)
-            chosen = frozenset(_short(row.id) for row in release.rows)
-            self._releases[place] = (release.release_id, chosen)
+            self._releases[place] = (release_id, frozenset(map(_short, ids)))
         return new
 
     def chose(self, place: tuple[str, int], sample_id: str) -> bool:
@@ -52,12 +49,15 @@ class Released:
         return self._releases[place][0]
 
 
-def _read(record: Record, value: bytes) -> Release:
+def _read(record: Record, value: bytes) -> tuple[tuple[str, int], str, list[str]]:
+    """Return a release's place, its id and those of its rows; the rest of a manifest would cost ten times as much."""
     try:
         check_version(record)
-        return Release.model_validate_json(value)
-    except (PoisonError, ValidationError) as error:
-        raise InvariantBroken(f"{record.topic}@{record.offset} is no release: {error}") from error
+        release = orjson.loads(value)
+        ids = [row["id"] for row in release["rows"]]
+        return (release["run_id"], release["window"]), release["release_id"], ids
+    except (PoisonError, ValueError, LookupError, TypeError) as error:
+        raise InvariantBroken(f"{record.topic}@{record.offset} is no release: {error!r}") from error
 
 
 def _short(sample_id: str) -> int:
