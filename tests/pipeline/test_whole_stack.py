@@ -76,7 +76,7 @@ def test_dead_letters_are_listed_shown_and_replayed(stack: Stack) -> None:
     assert listed
     sample_id = listed[0].split()[0]
     assert sample_id in stack.command("dlq", "show", sample_id)
-    assert re.search(r"left [1-9]\d* of the ingestor", stack.command("dlq", "replay", sample_id))
+    assert re.search(r"left [1-9]\d* that came from files", stack.command("dlq", "replay", sample_id))
 
 
 def stages_of(prometheus: Prometheus, counter: str) -> set[str]:
