@@ -59,6 +59,9 @@ def test_blobs_of_a_layout_take_no_second_place(root: Path, tmp_path: Path):
     blob = tmp_path / "layout" / "blobs" / "sha256" / "ab"
     blob.parent.mkdir(parents=True)
     blob.write_bytes(b"layer")
+    place = root / CONTENT / "blobs" / "sha256"
+    (place / "ab").write_bytes(b"layer")
     for _ in range(2):
-        assert share_blobs(tmp_path / "layout", root) == [blob]
-    assert (root / CONTENT / "blobs" / "sha256" / "ab").samefile(blob)
+        share_blobs([blob], root)
+        assert (place / "ab").samefile(blob)
+    assert [path.name for path in place.iterdir()] == ["ab"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 CONTENT = Path("io.containerd.content.v1.content")
@@ -48,15 +49,14 @@ def keep(root: Path) -> None:
     (root / _LIST).write_text(json.dumps(names), encoding="utf-8")
 
 
-def share_blobs(layout: Path, root: Path) -> list[Path]:
-    """Let containerd have the blobs of an OCI layout without a copy, and return them."""
-    (root / _BLOBS).mkdir(parents=True, exist_ok=True)
-    blobs = sorted((layout / "blobs" / "sha256").iterdir())
+def share_blobs(blobs: Iterable[Path], root: Path) -> None:
+    """Have containerd's copies of an OCI layout's blobs be the same files: it writes its own when it is given one."""
     for blob in blobs:
         place = root / _BLOBS / blob.name
-        if not place.exists():
-            os.link(blob, place)
-    return blobs
+        if not place.exists() or not place.samefile(blob):
+            link = place.with_suffix(".link")
+            os.link(blob, link)
+            link.replace(place)
 
 
 def is_kept(root: Path) -> bool:

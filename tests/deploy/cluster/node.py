@@ -352,11 +352,13 @@ class Node(ControlPlane):
         with archive.open("rb") as packed:
             self._containerd("images", "import", "-", feed=packed)
         known = set(self._containerd("content", "ls", "--quiet").split())
-        for blob in kept_images.share_blobs(layout, self._images):
+        blobs = sorted((layout / "blobs" / "sha256").iterdir())
+        for blob in blobs:
             if (digest := f"sha256:{blob.name}") not in known:
                 size = ("--expected-size", str(blob.stat().st_size))
                 with blob.open("rb") as content:
                     self._containerd("content", "ingest", "--expected-digest", digest, *size, blob.name, feed=content)
+        kept_images.share_blobs(blobs, self._images)
         with tempfile.TemporaryFile() as packed:
             subprocess.run(["tar", "-C", layout, "-c", "oci-layout", "index.json"], stdout=packed, check=True)
             packed.seek(0)
