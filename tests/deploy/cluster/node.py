@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -353,16 +352,13 @@ class Node(ControlPlane):
             self._containerd("images", "import", "-", feed=packed)
         known = set(self._containerd("content", "ls", "--quiet").split())
         blobs = sorted((layout / "blobs" / "sha256").iterdir())
-        for blob in blobs:
-            if (digest := f"sha256:{blob.name}") not in known:
-                size = ("--expected-size", str(blob.stat().st_size))
-                with blob.open("rb") as content:
-                    self._containerd("content", "ingest", "--expected-digest", digest, *size, blob.name, feed=content)
+        new = [str(blob.relative_to(layout)) for blob in blobs if f"sha256:{blob.name}" not in known]
+        packing = ["tar", "-C", str(layout), "-c", "oci-layout", "index.json", *new]
+        with subprocess.Popen(packing, stdout=subprocess.PIPE) as piped:
+            self._containerd("images", "import", "-", feed=piped.stdout)
+        if piped.returncode:
+            raise ClusterError(f"the images in {layout} were not packed: tar ended with {piped.returncode}")
         kept_images.share_blobs(blobs, self._images)
-        with tempfile.TemporaryFile() as packed:
-            subprocess.run(["tar", "-C", layout, "-c", "oci-layout", "index.json"], stdout=packed, check=True)
-            packed.seek(0)
-            self._containerd("images", "import", "-", feed=packed)
         self._forget_others(layout)
         kept_images.keep(self._images)
 
