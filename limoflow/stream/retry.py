@@ -13,8 +13,6 @@ from limoflow.stream.outage_log import OutageLog
 from limoflow.stream.types import Emit, Record, Stage
 
 Sleep = Callable[[float], Awaitable[None]]
-# One for the process: what is out is out for all records in flight.
-_OUTAGES = OutageLog()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +71,14 @@ async def settle(
     *,
     sleep: Sleep = asyncio.sleep,
     observer: StreamObserver | None = None,
+    outages: OutageLog | None = None,
 ) -> Outcome:
     """Handle a record until it is done or dead.
+
+    Parameters
+    ----------
+    outages : OutageLog, optional
+        Where it is told what the record waits for; one for all records in flight, for what is out is out for all.
 
     Raises
     ------
@@ -89,19 +93,32 @@ async def settle(
         raise
     except Exception as error:  # noqa: BLE001 - every failure of a handler becomes an outcome
         return await _settle_failed(
-            stage, record, policy or RetryPolicy(), error, sleep=sleep, observer=observer or SilentObserver()
+            stage,
+            record,
+            policy or RetryPolicy(),
+            error,
+            sleep=sleep,
+            observer=observer or SilentObserver(),
+            outages=outages or OutageLog(),
         )
 
 
 async def _settle_failed(
-    stage: Stage, record: Record, policy: RetryPolicy, error: Exception, *, sleep: Sleep, observer: StreamObserver
+    stage: Stage,
+    record: Record,
+    policy: RetryPolicy,
+    error: Exception,
+    *,
+    sleep: Sleep,
+    observer: StreamObserver,
+    outages: OutageLog,
 ) -> Outcome:
     failures = waits = 0
     while True:
         if isinstance(error, DependencyUnavailable):
             pause = policy.outage_pause(waits)
             waits += 1
-            _OUTAGES.tell(stage.name, error)
+            outages.tell(stage.name, error)
         else:
             failures += 1
             waits = 0

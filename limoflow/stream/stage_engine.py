@@ -10,6 +10,7 @@ from dataclasses import replace
 from limoflow.errors import UsageError
 from limoflow.stream.ledger import Entry, OrderedLedger
 from limoflow.stream.observer import SilentObserver, StreamObserver
+from limoflow.stream.outage_log import OutageLog
 from limoflow.stream.retry import Outcome, RetryPolicy, dead, settle
 from limoflow.stream.tracer import StreamSpan, StreamTracer
 from limoflow.stream.types import Emit, Record, Stage, TopicPartition
@@ -60,6 +61,7 @@ class StageEngine:
         self._stage = stage
         self._write = write
         self._policy = policy or RetryPolicy()
+        self._outages = OutageLog()
         self.observer = observer or SilentObserver()
         self.ledger = OrderedLedger(capacity or 16 * in_flight)
         self._waiting: asyncio.Queue[tuple[Entry, Record]] = asyncio.Queue()
@@ -140,7 +142,14 @@ class StageEngine:
     async def _handle(self, entry: Entry, record: Record, span: StreamSpan | None = None) -> None:
         began = time.perf_counter()
         try:
-            outcome = await settle(self._stage, record, self._policy, sleep=self._sleep, observer=self.observer)
+            outcome = await settle(
+                self._stage,
+                record,
+                self._policy,
+                sleep=self._sleep,
+                observer=self.observer,
+                outages=self._outages,
+            )
         except _GivenUp:
             self._settled_one()
             return

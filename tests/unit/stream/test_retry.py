@@ -59,9 +59,9 @@ class Heard(SilentObserver):
         self.retries.append(error_class)
 
 
-async def settled(*script: BaseException) -> tuple[Outcome, Scripted, Clock]:
+async def settled(*script: BaseException, outages: OutageLog | None = None) -> tuple[Outcome, Scripted, Clock]:
     stage, clock = Scripted(*script), Clock()
-    return await settle(stage, RECORD, POLICY, sleep=clock.sleep), stage, clock
+    return await settle(stage, RECORD, POLICY, sleep=clock.sleep, outages=outages), stage, clock
 
 
 async def test_success_needs_one_try_and_no_wait() -> None:
@@ -136,15 +136,13 @@ async def test_every_retry_is_told() -> None:
     assert heard.retries == ["ValueError", "BreakerOpen"]
 
 
-async def test_an_outage_is_logged_with_its_text_and_not_for_each_record(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_an_outage_is_logged_with_its_text_and_not_for_each_record() -> None:
     now = [0.0]
-    monkeypatch.setattr("limoflow.stream.retry._OUTAGES", OutageLog(lambda: now[0]))
+    outages = OutageLog(lambda: now[0])
     with capture_logs() as lines:
         for now[0] in (0.0, 1.0, 59.0, 60.0, 61.0):
-            await settled(*[DependencyUnavailable("http://me:planted@model is out")] * 3)
-        await settled(DeadlineExceeded("slow"), RuntimeError("a fault, not an outage"))
+            await settled(*[DependencyUnavailable("http://me:planted@model is out")] * 3, outages=outages)
+        await settled(DeadlineExceeded("slow"), RuntimeError("a fault, not an outage"), outages=outages)
     assert [(line["subject"], line["error_class"], line["error"]) for line in lines] == [
         ("stage", "DependencyUnavailable", "http://***@model is out"),
         ("stage", "DependencyUnavailable", "http://***@model is out"),
