@@ -17,6 +17,9 @@ from schemas.run import Run
 from schemas.sample import Filtering, Sample
 from schemas.topics import REJECTED, RUNS
 
+# Why a sample is refused that belongs to a stopped run.
+RUN_STOPPED = "run_stopped"
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -158,10 +161,13 @@ class LayerStage:
         self._runs.observe(records)
 
     async def handle(self, record: Record) -> Sequence[Emit]:
-        """Parse, wait for the run, process, and address the results."""
+        """Parse, wait for the run, process, and address the results; the samples of a stopped run are refused."""
         sample = read_sample(record)
         run = await self._runs.wait(sample.lineage.run_id)
-        result = await self._layer.process(sample, run)
+        if run.state == "stopping":
+            result = LayerResult(rejected=(Rejection(sample, RUN_STOPPED),))
+        else:
+            result = await self._layer.process(sample, run)
         if self._on_result is not None:
             self._on_result(sample, run, result)
         name, version = self.name, self.version

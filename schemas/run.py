@@ -566,8 +566,11 @@ class RunSpec(SpecPart):
         return digest(canonical_json(self.canonical()))
 
 
+RunState = Literal["open", "closing", "stopping"]
+
+
 class Run(SpecPart):
-    """The event that starts, and later closes, a run.
+    """The event that starts a run, and later closes or stops it.
 
     Attributes
     ----------
@@ -575,15 +578,16 @@ class Run(SpecPart):
         Where relative source paths begin: the folder of the one who submitted the run.
     models : dict
         What names in the spec stand for, fixed at submission: `{"ifd": model name in Triton, "base": path}`.
-    state : {"open", "closing"}
-        `closing` ends a followed source: the ingestor closes the last window.
+    state : {"open", "closing", "stopping"}
+        `closing` ends a followed source: the ingestor closes the last window. `stopping` ends any run at once: nothing
+        more is read, and what has not come to the selector is refused.
     """
 
     run_id: Annotated[str, Field(min_length=1)]
     spec: RunSpec
     folder: str | None = None
     models: dict[str, str] = Field(default_factory=dict)
-    state: Literal["open", "closing"] = "open"
+    state: RunState = "open"
 
     @field_validator("run_id")
     @classmethod

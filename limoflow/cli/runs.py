@@ -1,4 +1,4 @@
-"""`limoflow run`, `status`, `audit`, `explain`, `close`: a run from its spec to its release."""
+"""`limoflow run`, `status`, `audit`, `explain`, `close`, `stop`: a run from its spec to its release."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from limoflow.errors import AuditFailure, LimoflowError, UsageError
 if TYPE_CHECKING:
     from limoflow.progress_of import Results
     from limoflow.stream.types import Transport
-    from schemas.run import Run
+    from schemas.run import Run, RunState
 
 RunId = Annotated[str, typer.Argument(help="Run id, as `limoflow run` printed it.")]
 
@@ -55,9 +55,14 @@ def run(
 
 
 def _submit(transport: Transport, planned: Run) -> None:
+    from limoflow.progress_of import runs_of
     from limoflow.wiring.plan import run_emit
 
     transport.ensure_topics()
+    known = runs_of(transport).get(planned.run_id)
+    if known is not None and known.state != "open":
+        say(f"run {planned.run_id} is {known.state} and is not submitted again; --fresh begins another")
+        return
     transport.sender.send([run_emit(planned)])
     say(f"run {planned.run_id} submitted")
 
@@ -81,13 +86,25 @@ def _conclude(transport: Transport, planned: Run, results: Results) -> None:
 
 def close(run_id: RunId) -> None:
     """End a run that follows its sources: its last window is closed."""
-    from limoflow.progress_of import runs_of
+    _end(run_id, "closing")
+
+
+def stop(run_id: RunId) -> None:
+    """End a run at once: nothing more is read, samples under way are refused, what was scored is released."""
+    _end(run_id, "stopping")
+
+
+def _end(run_id: str, state: RunState) -> None:
+    from limoflow.progress_of import results_of, runs_of
     from limoflow.wiring.plan import run_emit
 
     with connected() as transport:
         found = _known(runs_of(transport), run_id)
-        transport.sender.send([run_emit(found.model_copy(update={"state": "closing"}))])
-    say(f"run {run_id} is closing")
+        if results_of(transport, run_id).finished(found):
+            say(f"run {run_id} is finished already")
+            return
+        transport.sender.send([run_emit(found.model_copy(update={"state": state}))])
+    say(f"run {run_id} is {state}")
 
 
 def status(

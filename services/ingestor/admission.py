@@ -51,6 +51,9 @@ def decide(waiting: Sequence[Run], running: Mapping[str, str | None], tenants: T
     names = {tenant: sorted(run for run, of in running.items() if of == tenant) for tenant in places}
     fit: list[tuple[Run, Quota]] = []
     for run in waiting:
+        if run.state == "stopping":
+            decisions[run.run_id] = Refused("it was stopped before it began; `limoflow run --fresh` begins another")
+            continue
         quota, reason = tenants.quota(run.spec.tenant), over_quota(run.spec, tenants)
         if quota is None or reason is not None:
             decisions[run.run_id] = Refused(reason or "")

@@ -142,8 +142,10 @@ class Gate:
             if said != self._said.get(run_id):
                 made.said.append(said)
                 made.emits.append(admission_emit(said))
-                if isinstance(decision, Refused):
-                    made.emits.append(self._letter(self._submitted[run_id].record, UsageError(decision.reason)))
+                run, record = self._submitted[run_id]
+                # What somebody asked for is no fault.
+                if isinstance(decision, Refused) and run.state != "stopping":
+                    made.emits.append(self._letter(record, UsageError(decision.reason)))
         self._changed = bool(made.said)
         return made if made.said else None
 

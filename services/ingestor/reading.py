@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from limoflow.stream.types import Emit
 from schemas.identity import source_id
-from schemas.run import CountWindow, Run, TimeWindow
+from schemas.run import CountWindow, Run, RunState, TimeWindow
 from schemas.topics import WINDOWS
 from schemas.window import WindowEnd
 from services.ingestor.formats import format_of
@@ -106,8 +106,8 @@ class RunReading:
         self._queue = FileQueue(spec, kinds, files, clock, settings.scan_seconds, on_fault)
         self._rows: Iterator[Row] | None = None
 
-    def batch(self, *, closing: bool) -> Batch | None:
-        """Return the next batch, or None while there is nothing to be written.
+    def batch(self, state: RunState) -> Batch | None:
+        """Return the next batch of a run in this state, or None while there is nothing to be written.
 
         Raises
         ------
@@ -116,6 +116,8 @@ class RunReading:
         """
         batch = Batch(self._run_id, self._progress.model_copy(deep=True))
         progress = batch.progress
+        if state == "stopping" and progress.stopped is None:
+            progress.stopped = f"after {progress.read} rows, by `limoflow stop`: what was not read is where it was"
         ended = self._full_window(progress)
         full_rows, full_window = progress.window_rows, progress.window
         if ended:
@@ -124,7 +126,7 @@ class RunReading:
             progress.window = self._current_window(progress)
         progress.batch, progress.batch_ms = progress.ordinal, int(self._clock() * 1000)
         self._fill(batch)
-        exhausted = not batch.read and (progress.stopped is not None or self._exhausted(closing))
+        exhausted = not batch.read and (progress.stopped is not None or self._exhausted(state))
         if ended and (progress.batch_rows or exhausted or self._queue.follows):
             batch.emits.append(self._end(progress, full_window, full_rows, last=exhausted))
         elif ended:
@@ -177,8 +179,8 @@ class RunReading:
         taken = max(batch.read, len(batch.files))
         return taken >= self._settings.batch_rows or batch.size >= self._settings.batch_bytes
 
-    def _exhausted(self, closing: bool) -> bool:
-        if self._queue.follows and not closing:
+    def _exhausted(self, state: RunState) -> bool:
+        if self._queue.follows and state == "open":
             return False
         return self._queue.settled()
 
@@ -208,7 +210,7 @@ class RunReading:
                         break
                     continue
                 if self._max_rows is not None and progress.read >= self._max_rows:
-                    progress.stopped = self._stopped()
+                    progress.stopped = self._cut()
                     break
                 self._admit(pending, row, state, batch, stamps)
                 if self._is_full(batch):
@@ -246,7 +248,7 @@ class RunReading:
         progress.read += 1
         state.position, state.row = row.after, row.number + 1
 
-    def _stopped(self) -> str:
+    def _cut(self) -> str:
         whose = named(self._tenant)
         return f"after {self._max_rows} rows, the max_rows of {whose}: more rows are in the sources, and were not read"
 

@@ -158,6 +158,9 @@ class Ingestor:
                 refused.append(self._gate.unreadable(record, error))
                 continue
             self._gate.submit(run, record)
+            if run.state == "stopping":
+                # Its end needs no source, so it does not wait for one.
+                self._outages.over(run_id)
         return refused
 
     def _kinds(self, run: Run) -> dict[str, SourceKind]:
@@ -175,7 +178,7 @@ class Ingestor:
             run_id = self._turns[0]
             self._turns.rotate(-1)
             try:
-                batch = reading[run_id].batch(closing=self._gate.run(run_id).state == "closing")
+                batch = reading[run_id].batch(self._gate.run(run_id).state)
             except DependencyUnavailable as error:
                 # Rows that were read are lost to the iterator: what counts is what the log says.
                 reading.pop(run_id).close()

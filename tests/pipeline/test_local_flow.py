@@ -14,7 +14,7 @@ from limoflow.inference.fakes import FakeModels
 from limoflow.stream.dead_letters import read_dead_letter
 from limoflow.wiring.local import hosted
 from limoflow.wiring.plan import run_emit
-from schemas.topics import dead_letters_of
+from schemas.topics import SCORED, dead_letters_of
 from tests.support.local_flow import LocalFlow, only, planned, rows, write_lake
 
 STAGES = ("ingestor", "generator", "verifier", "scorer", "selector", "selector-merge", "exporter")
@@ -212,6 +212,31 @@ def test_models_that_are_out_lose_nothing_and_fill_no_dead_letters(tmp_path: Pat
     assert report.passed
     assert report.dead_lettered == {}
     assert len(release.rows) == 20
+
+
+async def test_a_stopped_run_ends_though_its_samples_wait_for_a_model_and_others_go_on(tmp_path: Path) -> None:
+    """The model of one run never answers; what it had scored before is its release."""
+    write_lake(tmp_path, "a.jsonl", rows(60))
+    write_lake(tmp_path, "b.jsonl", rows(30, start=500))
+    sick = [str(row["response"]) for row in rows(60)][25:]
+
+    def out(text: str) -> DependencyUnavailable | None:
+        return DependencyUnavailable("the model server is down") if text in sick else None
+
+    flow = LocalFlow(tmp_path, models=FakeModels(fail=out))
+    run, other = planned(tmp_path, source={"path": "lake/a*"}), planned(tmp_path, "other", source={"path": "lake/b*"})
+    async with hosted(flow.transport, flow.home, flow.models) as runner:
+        flow.submit(run)
+        await flow.until(runner, lambda: sum(flow.transport.ends(SCORED).values()) == 25)
+        flow.submit(run.model_copy(update={"state": "stopping"}), other)
+        await flow.until(runner, lambda: flow.results(run).finished(run) and flow.results(other).finished(other))
+    release, report = only(flow.results(run)), flow.audit(run)
+    assert report.passed
+    assert report.rejected["scorer/run_stopped"] == 35
+    assert release.funnel["rejected"] == dict(report.rejected)
+    assert (report.admitted, report.finalized, len(release.rows)) == (60, 20, 20)
+    assert all(reason.startswith("selector/") for reason in only(flow.results(other)).funnel["rejected"])
+    assert flow.audit(other).passed
 
 
 def test_a_full_disk_while_exporting_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

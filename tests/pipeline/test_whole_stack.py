@@ -18,6 +18,7 @@ from examples.demo import released_refs
 from examples.demo_lake import planted_in_release, read_faults
 from examples.demo_lake.lake import FAULTS_FILE, build_lake
 from limoflow.stack.state import members
+from tests.support.local_flow import rows, write_lake
 from tests.support.prometheus import NEED_A_FAULT, Prometheus, need_prometheus, prometheus_found, silent_queries
 from tests.support.stack import REPOSITORY, Stack, running_stack, until
 
@@ -113,6 +114,24 @@ def test_a_service_is_scaled_while_it_runs(stack: Stack) -> None:
     assert [process.phase for process in stack.state.of("verifier")] == ["ready", "ready"]
     stack.command("scale", "verifier", "1")
     assert "audit passed" in stack.command(*RUN, "seed=8", "train=null")
+
+
+def test_a_stopped_run_ends_with_what_was_scored(stack: Stack) -> None:
+    folder = stack.home.root.parent
+    write_lake(folder / "stopped", "a.jsonl", rows(40))
+    spec = {
+        "name": "followed",
+        "sources": [{"path": "stopped/lake/*.jsonl", "follow": True, "settle_seconds": 0}],
+        "score": {"ifd": None},
+        "select": {"target": 10},
+    }
+    (folder / "followed.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    (run_id,) = re.findall(r"run (\S+) submitted", stack.command("run", str(folder / "followed.yaml"), "--detach"))
+    until(lambda: re.search(r"admitted +40\b", stack.command("status", run_id)) is not None, 120.0, "40 rows")
+    assert f"{run_id} is stopping" in stack.command("stop", run_id)
+    until(lambda: f"{run_id}  finished" in stack.command("status", run_id), 120.0, "the end of the run")
+    assert "stopped after 40 rows, by `limoflow stop`" in stack.command("status", run_id)
+    assert "audit passed" in stack.command("audit", run_id)
 
 
 def test_a_second_stack_in_the_same_home_is_refused(stack: Stack) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from limoflow.cli import main
 from limoflow.errors import LimoflowError, RunSpecError, UsageError
 from limoflow.inference.fakes import FakeModels
+from limoflow.progress_of import runs_of
 from limoflow.settings import Home
 from limoflow.spec_file import RECIPES
 from limoflow.stream.dead_letters import dead_letter
@@ -318,11 +319,19 @@ def test_a_letter_that_cannot_be_read_or_is_forged_stops_no_other_and_is_told_of
     assert [it for it in flow.transport.reader.read(["samples.verified"]) if it.key == b"good"]
 
 
-def test_closing_a_run_announces_it(flow: LocalFlow) -> None:
-    from limoflow.progress_of import runs_of
-
-    assert "is closing" in invoke("close", "flow-1")
-    assert runs_of(flow.transport)["flow-1"].state == "closing"
+@pytest.mark.parametrize(("command", "state"), [("close", "closing"), ("stop", "stopping")])
+def test_the_end_of_a_run_is_announced_and_not_taken_back_by_its_spec(
+    flow: LocalFlow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, state: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.yaml").write_text(SPEC, encoding="utf-8")
+    invoke("run", "run.yaml", "--detach")
+    (run_id,) = set(runs_of(flow.transport)) - {"flow-1"}
+    assert invoke(command, run_id) == f"run {run_id} is {state}\n"
+    assert "is finished already" in invoke(command, "flow-1")
+    assert f"run {run_id} is {state} and is not submitted again" in invoke("run", "run.yaml", "--detach")
+    assert {one.run_id: one.state for one in runs_of(flow.transport).values()} == {"flow-1": "open", run_id: state}
+    assert "submitted" in invoke("run", "run.yaml", "--detach", "--fresh")
 
 
 def test_the_contract_is_exported_and_checked(tmp_path: Path) -> None:

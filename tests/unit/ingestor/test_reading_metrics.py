@@ -19,7 +19,7 @@ from tests.unit.ingestor.test_ingest_bad_input import FIELDS, GOOD, jsonl, make_
 def read(run: Run) -> Batch:
     kinds, faults = {"files": source_kind("files")}, list[SourceError]()
     reading = RunReading(run, kinds, None, {}, IngestorSettings(), lambda: 1.0, "1", on_fault=faults.append)
-    batch = reading.batch(closing=False)
+    batch = reading.batch("open")
     assert batch is not None
     return batch
 

@@ -205,7 +205,7 @@ def test_windows_of_next_to_no_time_are_counted_up(tmp_path: Path) -> None:
     settings, faults = IngestorSettings(batch_rows=1), list[SourceError]()
     reading = RunReading(run, {"files": Files()}, None, {}, settings, clock, "1", on_fault=faults.append)
     windows = []
-    while (batch := reading.batch(closing=False)) is not None and not batch.progress.finished:
+    while (batch := reading.batch("open")) is not None and not batch.progress.finished:
         clock.now += 1
         windows.append(batch.progress.window)
     assert windows[0] == 0

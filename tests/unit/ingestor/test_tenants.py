@@ -16,7 +16,7 @@ from limoflow.stream.types import Emit, TopicPartition
 from schemas.admission import Admission
 from schemas.headers import event_headers
 from schemas.run import Run
-from schemas.topics import ADMISSIONS, RELEASES, RUNS
+from schemas.topics import ADMISSIONS, RELEASES, RUNS, dead_letters_of
 from services.ingestor.admission import Admitted, Refused, Waiting, decide
 from services.ingestor.settings import IngestorSettings
 from services.ingestor.task import Ingestor
@@ -276,6 +276,22 @@ def test_a_waiting_run_that_is_withdrawn_starts_never_and_one_under_way_frees_it
     house.work()
     assert house.states()["r3"] == "admitted"
     assert not house.rows("r2")
+
+
+def test_a_waiting_run_that_is_stopped_never_begins_and_is_no_dead_letter(tmp_path: Path) -> None:
+    first, second = (make_run(name, "a", lake(tmp_path, 20)) for name in ("first", "second"))
+    house = House(make_tenants(tenants={"a": {"max_running": 1}}))
+    house.submit(first, second)
+    house.work()
+    assert house.states() == {"first": "admitted", "second": "waiting"}
+    house.submit(second.model_copy(update={"state": "stopping"}))
+    house.work()
+    house.release("first")
+    house.restart(make_tenants(tenants={"a": {"max_running": 1}}))
+    house.work()
+    assert house.states() == {"first": "admitted", "second": "refused"}
+    assert "it was stopped before it began" in house.reason("second")
+    assert (house.rows("second"), house.log.of(dead_letters_of("ingestor"))) == ([], [])
 
 
 @pytest.mark.parametrize("window", ["all", {"count": 5}, {"count": 10}, {"count": 7}])
