@@ -8,6 +8,7 @@ import os
 import signal
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +69,15 @@ class Served:
         self.address = address
         self.names = names
 
-    def stubs(self) -> list[int]:
+    def stubs(self, model: str = "") -> list[int]:
         assert self.process.pid is not None
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        return [child.pid for child in alive if child.name().startswith("triton_python_b")]
+        found = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                alive = child.status() != psutil.STATUS_ZOMBIE and child.name().startswith("triton_python_b")
+                if alive and f"/{model}" in " ".join(child.cmdline()):
+                    found.append(child.pid)
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +85,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("triton")
     keys = [build_embedded_model(corpus(n), home, settings=TINY).key for n in (10, 12)]
     repository = home / "repository"
-    prepare(TEMPLATES, repository, catalog_root=home)
+    prepare(TEMPLATES, repository, catalog_root=home, instances=2)
     packages = (REPOSITORY / "models", REPOSITORY / "limoflow")
     server = TritonServer(VENV, ServedModels(repository, ("embedder",), packages), home / "stack")
     with running(server.spec()) as process:
@@ -234,7 +239,7 @@ async def test_killed_stubs_are_healed_and_answer_with_the_same_bits(models: Tri
     before = [bits(await models.likelihood(name, *pair)) for pair in pairs]
     embedding = await models.embed("text")
     stubs = served.stubs()
-    assert len(stubs) == 3
+    assert len(stubs) == 4
     for pid in stubs:
         os.kill(pid, signal.SIGKILL)
     errors = await until_it_works(lambda: models.ready(name))
@@ -243,6 +248,21 @@ async def test_killed_stubs_are_healed_and_answer_with_the_same_bits(models: Tri
     assert [bits(await models.likelihood(name, *pair)) for pair in pairs] == before
     np.testing.assert_array_equal(await models.embed("text"), embedding)
     assert not set(stubs) & set(served.stubs())
+
+
+async def test_one_killed_stub_of_several_leaves_no_process_of_the_model_as_it_was(
+    models: TritonModels, served: Served
+) -> None:
+    """Triton never finishes unloading a model that has a dead stub, and keeps the others."""
+    await models.ready(served.names[0])
+    before = served.stubs("embedder")
+    assert len(before) == 2
+    os.kill(before[0], signal.SIGKILL)
+    async with asyncio.timeout(HANG_GUARD_S):
+        while set(before) & set(served.stubs("embedder")):
+            await until_it_works(lambda: models.embed("text"))
+    await until_it_works(lambda: models.embed("text"))
+    assert len(served.stubs("embedder")) == 2
 
 
 async def test_a_stopped_server_is_a_deadline_a_dead_one_an_outage_and_a_new_one_gets_its_models(

@@ -11,6 +11,7 @@ import triton_python_backend_utils as backend
 from models.device import instance_device
 from models.embedding import EmbeddingModel, embedder_path
 from models.serving import answer_requests, model_parameters, texts_of
+from models.stubs import end_predecessors
 
 
 class TritonPythonModel:
@@ -19,6 +20,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the model where the instance is; one thread, so that sums do not depend on the machine."""
         torch.set_num_threads(1)
+        end_predecessors(args["model_instance_name"])
         parameters = model_parameters(args)
         folder, device = embedder_path(parameters["model_dir"]), instance_device(args)
         self._model = EmbeddingModel(folder, parameters["dtype"], device=device)

@@ -14,6 +14,7 @@ from limoflow.inference.types import DEFAULT_LAYOUT, LABELS, LABELS_LAYOUT, Answ
 from models.device import instance_device
 from models.likelihood import LikelihoodModel
 from models.serving import answer_requests, model_parameters, texts_of
+from models.stubs import end_predecessors
 
 OUTPUTS = (
     ("NLL_CONDITIONED", "loss_conditioned", np.float32),
@@ -37,6 +38,7 @@ class TritonPythonModel:
         One thread, so that sums do not depend on the machine.
         """
         torch.set_num_threads(1)
+        end_predecessors(args["model_instance_name"])
         parameters = model_parameters(args)
         folder, device = Path(parameters["model_dir"]), instance_device(args)
         self._model = LikelihoodModel(folder, parameters["dtype"], device=device)
