@@ -51,6 +51,8 @@ ELSEWHERE = {
 BARE = {
     "apply score": "apply score IN.jsonl -o OUT.jsonl --run RUN.yaml",
     "audit": "audit RUN",
+    "close": "close RUN",
+    "stop": "stop RUN",
     "explain": "explain ID",
     "release show": "release show RELEASE",
     "release export": "release export RELEASE -o FOLDER",

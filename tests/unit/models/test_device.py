@@ -28,6 +28,7 @@ def instance(kind: str, number: int = 0, folder: Path = Path()) -> dict[str, str
     parameters = {"model_dir": {"string_value": str(folder)}, "dtype": {"string_value": "float32"}}
     return {
         "model_config": json.dumps({"parameters": parameters}),
+        "model_instance_name": "model_0_0",
         "model_instance_kind": kind,
         "model_instance_device_id": str(number),
     }
