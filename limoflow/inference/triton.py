@@ -34,7 +34,8 @@ class TritonModels:
 
     A model that is not loaded, or whose Python process died while the server says READY, is healed by the explicit
     model control of the server: one healer at a time, and not more often than every `heal_seconds`. A healer asks every
-    server behind the address, and mends those that do not serve the model. The call that found it raises
+    server behind the address, and mends those that do not serve the model; where a call met a dead process and no probe
+    does, those whose failures go on since the look before. The call that found it raises
     `DependencyUnavailable`; later calls succeed.
 
     Parameters
@@ -71,6 +72,7 @@ class TritonModels:
         self._servers = TritonServers(url, call_seconds=deadline, renew_seconds=renew_seconds, clock=clock)
         self._healings: dict[str, asyncio.Task[None]] = {}
         self._healed_at: dict[str, float] = {}
+        self._failed: dict[tuple[str, str], int] = {}
 
     async def embed(self, text: str) -> NDArray[np.float32]:
         """Return the L2-normalised embedding of `text`, shape (dimensions,)."""
@@ -135,8 +137,8 @@ class TritonModels:
     async def _ask(self, model: str, texts: Mapping[str, Sequence[str]]) -> Any:
         try:
             return await self._infer(self._servers.in_turn(), self._url, model, texts)
-        except ModelNotServed:
-            self._start_healing(model)
+        except ModelNotServed as error:
+            self._start_healing(model, died=_is_dead_stub(str(error)))
             raise
 
     async def _infer(
@@ -146,7 +148,7 @@ class TritonModels:
         call = client.infer(model, inputs, client_timeout=self._deadline)
         return await _translated(call, f"model {model} on {where}", self._deadline)
 
-    def _start_healing(self, model: str) -> None:
+    def _start_healing(self, model: str, *, died: bool) -> None:
         healing = self._healings.get(model)
         if healing is not None and not healing.done():
             return
@@ -154,29 +156,54 @@ class TritonModels:
         if last is not None and self._clock() - last < self._heal_seconds:
             return
         self._healed_at[model] = self._clock()
-        self._healings[model] = asyncio.create_task(self._heal(model))
+        self._healings[model] = asyncio.create_task(self._heal(model, died=died))
 
-    async def _heal(self, model: str) -> None:
+    async def _heal(self, model: str, *, died: bool) -> None:
         """Mend `model`; what goes wrong is met again by the next call, which reports it."""
         try:
             with suppress(LimoflowError):
-                await self._mend(model)
+                await self._mend(model, died=died)
         finally:
             self._healed_at[model] = self._clock()
 
-    async def _mend(self, model: str) -> list[LimoflowError | None]:
-        """Load `model` on each server that does not serve it; return what went wrong there."""
-        addresses = await self._servers.addresses()
-        return await asyncio.gather(*(_fault(self._mend_at(address, model)) for address in addresses))
+    async def _mend(self, model: str, *, died: bool = False) -> list[LimoflowError | None]:
+        """Load `model` on each server that does not serve it; return what went wrong there.
 
-    async def _mend_at(self, address: str, model: str) -> None:
+        `died` says that a call has met a dead process of it, of which there may be several.
+        """
+        addresses = await self._servers.addresses()
+        return await asyncio.gather(*(_fault(self._mend_at(address, model, died)) for address in addresses))
+
+    async def _mend_at(self, address: str, model: str, died: bool) -> None:
         async with self._servers.alone(address) as client:
             try:
-                await self._infer(client, address, model, _probe(model))
+                # A server hands calls to the instances in turn, and other calls come between.
+                for _ in range(2 * await self._instances(client, address, model)):
+                    await self._infer(client, address, model, _probe(model))
+                dead = died and await self._fails_on(client, address, model)
             except ModelNotServed as error:
-                if _is_dead_stub(str(error)):
-                    await self._unload(client, address, model)
-                await self._load(client, address, model)
+                dead = _is_dead_stub(str(error))
+            else:
+                if not dead:
+                    return
+            if dead:
+                await self._unload(client, address, model)
+            await self._load(client, address, model)
+
+    async def _instances(self, client: InferenceServerClient, address: str, model: str) -> int:
+        """Return how many processes serve `model` there."""
+        call = client.get_model_config(model, client_timeout=self._deadline)
+        answer = await _translated(call, f"model {model} on {address}", self._deadline)
+        return int(sum(group.count * max(1, len(group.gpus)) for group in answer.config.instance_group))
+
+    async def _fails_on(self, client: InferenceServerClient, address: str, model: str) -> bool:
+        """Whether more requests have failed there than at the last look; a server counts anew when it loads."""
+        call = client.get_inference_statistics(model, client_timeout=self._deadline)
+        answer = await _translated(call, f"model {model} on {address}", self._deadline)
+        failed = int(sum(version.inference_stats.fail.count for version in answer.model_stats))
+        before = self._failed.get((address, model), failed)
+        self._failed[address, model] = failed
+        return failed > before
 
     async def _unload(self, client: InferenceServerClient, address: str, model: str) -> None:
         call = client.unload_model(model, client_timeout=self._load_deadline)

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import grpc
 import numpy as np
@@ -23,9 +24,12 @@ WAIT_S = 20.0
 
 
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Embeds any text as (1, 0); a model whose process died is served again once it is unloaded and loaded."""
+    """Embeds any text as (1, 0); a model whose first process died is whole again once it is unloaded and loaded."""
 
     def __init__(self) -> None:
+        self.instances = self.stated = 1
+        self.failed: Counter[str] = Counter()
+        self._turn = 0
         self.asked: Counter[str] = Counter()
         self.loaded = {EMBEDDER}
         self.dead: set[str] = set()
@@ -37,7 +41,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     async def ModelInfer(self, request, context):  # noqa: N802
         model = request.model_name
-        if model in self.dead:
+        self._turn = (self._turn + 1) % self.instances
+        if model in self.dead and self._turn == 0:
+            self.failed[model] += 1
             await context.abort(grpc.StatusCode.INTERNAL, f"Stub process '{model}' is not healthy.")
         if model not in self.loaded:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"Request for unknown model: '{model}' is not found")
@@ -47,11 +53,24 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         answer.raw_output_contents.append(np.array([1, 0], dtype=np.float32).tobytes())
         return answer
 
+    async def ModelConfig(self, request, context):  # noqa: N802
+        if request.name not in self.loaded:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"Request for unknown model: '{request.name}'")
+        answer = service_pb2.ModelConfigResponse()
+        answer.config.instance_group.add(count=self.stated)
+        return answer
+
+    async def ModelStatistics(self, request, context):  # noqa: N802
+        answer = service_pb2.ModelStatisticsResponse()
+        answer.model_stats.add(name=request.name).inference_stats.fail.count = self.failed[request.name]
+        return answer
+
     async def RepositoryModelLoad(self, request, context):  # noqa: N802
         model = request.model_name
         if model in self.broken:
             await context.abort(grpc.StatusCode.INTERNAL, f"failed to load '{model}', no version is available")
         self.loads.append(f"load {model}")
+        self.failed[model] = 0
         self.loaded.add(model)
         return service_pb2.RepositoryModelLoadResponse()
 
@@ -126,6 +145,46 @@ async def test_a_model_is_loaded_where_it_is_missing_and_reloaded_only_where_its
     await until(failed.is_set, ask)
     await until(lambda: not one.dead and EMBEDDER in one.loaded)
     assert (one.loads, other.loads) == ([f"unload {EMBEDDER}", f"load {EMBEDDER}"], ["load ifd-1"])
+    await models.close()
+
+
+@pytest.mark.parametrize("instances", [2, 3])
+async def test_one_dead_process_of_several_is_found_though_the_others_answer(start: Start, instances: int) -> None:
+    """Who asks alone would meet the dead one, and his probe the next, each time."""
+    server, port = await start()
+    server.instances = server.stated = instances
+    server.dead.add(EMBEDDER)
+    models = TritonModels(f"127.0.0.1:{port}")
+    failed = 0
+    for _ in range(instances):
+        try:
+            await models.embed("text")
+        except DependencyUnavailable:
+            failed += 1
+    assert failed == 1
+    await until(lambda: not server.dead and EMBEDDER in server.loaded)
+    assert server.loads == [f"unload {EMBEDDER}", f"load {EMBEDDER}"]
+    await models.close()
+
+
+async def test_a_dead_process_that_no_probe_meets_is_found_by_the_calls_that_go_on_failing(start: Start) -> None:
+    """Calls keep the dead one busy, so that probes meet the others; bad requests and old failures reload nothing."""
+    one, other, url = await two(start)
+    for server in (one, other):
+        # Two probes of ten never reach it.
+        server.instances, server.failed[EMBEDDER] = 10, 7
+    models = TritonModels(url, heal_seconds=0)
+
+    async def ask() -> None:
+        with suppress(DependencyUnavailable):
+            await models.embed("text")
+
+    one.dead.add(EMBEDDER)
+    await until(lambda: bool(one.loads) and EMBEDDER in one.loaded, ask)
+    assert one.loads == [f"unload {EMBEDDER}", f"load {EMBEDDER}"]
+    for _ in range(30):
+        await models.embed("text")
+    assert (one.failed[EMBEDDER], other.failed[EMBEDDER], other.loads) == (0, 7, [])
     await models.close()
 
 
